@@ -1,0 +1,72 @@
+"""scorefield: diffusion and score-based generative models, each part checked against closed-form truth.
+
+This page is the table of contents: every name is imported when first used, so ``import scorefield`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .analytic import GaussianMixture as GaussianMixture
+    from .belief import Moments as Moments
+    from .core import Rng as Rng
+    from .data import Dataset as Dataset
+    from .data import open_data as open_data
+    from .denoisers import Preconditioned as Preconditioned
+    from .errors import UserError as UserError
+    from .guidance import ClassifierFree as ClassifierFree
+    from .metrics import evaluate as evaluate
+    from .nets import MLP as MLP
+    from .nets import UNet as UNet
+    from .noise import Gaussian as Gaussian
+    from .objectives import Denoising as Denoising
+    from .runs import Run as Run
+    from .runs import load as load
+    from .runs import train as train
+    from .sampling import sample as sample
+    from .sampling import trajectory as trajectory
+    from .solvers import named as solver  # noqa: F401  (another name on purpose)
+    from .training import fit as fit
+    from .training import training_steps as training_steps
+
+_CONTENTS = {  # public name: (module, name in it)
+    "train": ("runs", "train"),  # data in, a run folder out
+    "load": ("runs", "load"),
+    "Run": ("runs", "Run"),
+    "open_data": ("data", "open_data"),
+    "Dataset": ("data", "Dataset"),
+    "fit": ("training", "fit"),  # the loop alone
+    "training_steps": ("training", "training_steps"),
+    "Denoising": ("objectives", "Denoising"),
+    "Gaussian": ("noise", "Gaussian"),
+    "Preconditioned": ("denoisers", "Preconditioned"),
+    "Moments": ("belief", "Moments"),
+    "UNet": ("nets", "UNet"),
+    "MLP": ("nets", "MLP"),
+    "sample": ("sampling", "sample"),
+    "trajectory": ("sampling", "trajectory"),
+    "solver": ("solvers", "named"),
+    "ClassifierFree": ("guidance", "ClassifierFree"),
+    "GaussianMixture": ("analytic", "GaussianMixture"),
+    "evaluate": ("metrics", "evaluate"),
+    "Rng": ("core", "Rng"),
+    "UserError": ("errors", "UserError"),
+}
+__all__ = ["__version__", *_CONTENTS]  # pyright: ignore
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _CONTENTS:
+        raise AttributeError(f"module 'scorefield' has no attribute {name!r}")
+    module, attribute = _CONTENTS[name]
+    value = getattr(import_module(f".{module}", __name__), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,60 @@
+"""A network on a Gaussian process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..belief import Moments
+from ..core import as_time, like
+from ..errors import UserError, suggest
+from ..noise.gaussian import Gaussian
+from ..registry import register
+from .predictions import NEEDS_SIGNAL, PREDICTIONS, Coefficients
+
+LEVEL_BOUND = 10.0  # |log σ/α| beyond e^±10 is told to the network as ±10: at either end nothing is left to learn
+
+
+@register("preconditioned", "denoiser")
+class Preconditioned(nn.Module):
+    """Turns ``net(x, level, **cond)`` into a denoiser; ``level`` (B,) is log σ/α, never the time.
+
+    The network sees x_t scaled to unit root mean square and the clamped noise level, so it can be trained under one
+    schedule and sampled under another (``under``). ``predict`` names what it outputs (see ``PREDICTIONS``);
+    ``sigma_data`` is the root mean square of the data it is trained on.
+    Raises UserError for an unknown prediction, sigma_data ≤ 0, or a prediction that divides by α on a schedule whose
+    terminal signal is zero.
+    """
+
+    def __init__(self, net: nn.Module, process: Gaussian, predict: str = "edm", sigma_data: float = 1.0) -> None:
+        super().__init__()
+        if predict not in PREDICTIONS:
+            raise UserError(f"no prediction is called {predict!r}.{suggest(predict, PREDICTIONS)}")
+        if not sigma_data > 0:
+            raise UserError(f"sigma_data must be greater than 0, got {sigma_data}.")
+        if predict in NEEDS_SIGNAL and process.schedule(as_time(1.0)).alpha < 1e-8:
+            raise UserError(
+                f"predict={predict!r} divides by α, which is 0 at t = 1 on {process.schedule}. "
+                "Use predict='v', 'x0', 'flow' or 'edm', or a schedule that keeps some signal, such as vp or ddpm."
+            )
+        self.net, self.process, self.predict, self.sigma_data = net, process, predict, sigma_data
+
+    def coefficients(self, t: Tensor, x: Tensor) -> Coefficients:
+        """skip, out and inp at times t, ready to multiply x (B, *D)."""
+        scales = self.process.schedule(as_time(t))
+        return Coefficients(*(like(c, x) for c in PREDICTIONS[self.predict](*scales, self.sigma_data)))
+
+    def forward(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
+        """x_t (B, *D), t () or (B,) → the belief about x₀. The network runs in its own dtype, the rest in that of x."""
+        c = self.coefficients(t, x)
+        dtype = next((p.dtype for p in self.net.parameters()), x.dtype)
+        level = (-self.process.log_ratio(t)).clamp(-LEVEL_BOUND, LEVEL_BOUND).to(x.device, dtype).expand(len(x))
+        return Moments(c.skip * x + c.out * self.net((c.inp * x).to(dtype), level, **cond).to(x.dtype))
+
+    def under(self, process: Gaussian) -> Preconditioned:
+        """The same network on another process: train under one schedule, sample under another."""
+        return Preconditioned(self.net, process, self.predict, self.sigma_data)
+
+    def extra_repr(self) -> str:
+        return f"{self.process}, predict={self.predict!r}, sigma_data={self.sigma_data:.4g}"

@@ -1,0 +1,21 @@
+"""What to minimise: an objective is a law of times, a weight, and an error."""
+
+from .denoising import Denoising
+from .times import Importance, LogitNormal, LogNormal, Stratified, Uniform
+from .weights import P2, EDMWeight, FlowWeight, Likelihood, MinSNR, Sigmoid, Simple
+
+__all__ = [
+    "P2",
+    "Denoising",
+    "EDMWeight",
+    "FlowWeight",
+    "Importance",
+    "Likelihood",
+    "LogNormal",
+    "LogitNormal",
+    "MinSNR",
+    "Sigmoid",
+    "Simple",
+    "Stratified",
+    "Uniform",
+]

@@ -1,0 +1,22 @@
+"""The conformance kit: laws that every part must obey, for your own parts as for ours.
+
+Each ``check_*`` raises AssertionError with the object in its message. Run them in float64.
+"""
+
+from .codecs import check_codec
+from .denoisers import check_denoiser, check_guidance
+from .linear import Endpoint, gaussian_endpoint
+from .processes import check_process, check_schedule
+from .solvers import check_solver, convergence_order
+
+__all__ = [
+    "Endpoint",
+    "check_codec",
+    "check_denoiser",
+    "check_guidance",
+    "check_process",
+    "check_schedule",
+    "check_solver",
+    "convergence_order",
+    "gaussian_endpoint",
+]

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from scorefield import Gaussian, GaussianMixture, Rng, UserError, sample, solver, trajectory
+from scorefield.noise import EDM, VP, Cosine, Flow
+from scorefield.solvers import NAMES, Exponential, Karras, LogSNR, RungeKutta, Trailing, Uniform
+from scorefield.solvers.exponential import aim_weights, exponential_moments
+from scorefield.testing import check_solver, convergence_order, gaussian_endpoint
+from tests.components import CONTINUOUS, GRIDS, ORDERS, PROCESSES, SCHEDULES, SOLVERS
+
+
+def test_every_named_solver_is_under_test():
+    assert set(NAMES) == set(ORDERS)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_solver_obeys_its_laws_on_every_schedule(name):
+    for process in PROCESSES[:: 3 if name in ("rk4", "midpoint") else 1]:  # the tables are alike, these are slow
+        check_solver(SOLVERS[name], process)
+
+
+@pytest.mark.parametrize("name", [name for name, order in ORDERS.items() if order])
+@pytest.mark.parametrize("schedule", CONTINUOUS, ids=repr)
+def test_solver_has_the_order_it_claims(name, schedule):
+    assert convergence_order(SOLVERS[name], Gaussian(schedule)) >= ORDERS[name] - 0.35
+
+
+# Relative error of the deviation of EDM's samplers on N(0, S) from the exact √S · 80/√(S + 6400): the numbers that
+# Karras et al.'s algorithm 1 itself gives (exact linear propagation), so they pin the algorithm and not its limit.
+HEUN = {(0.25, 5): 1.515822, (0.25, 10): 0.219620, (0.25, 18): 0.055270, (0.25, 40): 0.0097735, (0.25, 80): 0.0023102,
+        (0.25, 160): 0.00055654, (1.0, 18): 0.0448105, (0.0625, 18): 0.0682232}  # fmt: skip
+EULER = {(0.25, 18): -0.153921, (0.25, 40): -0.0702803, (0.25, 160): -0.0177220}
+
+
+@pytest.mark.parametrize(("method", "table"), [("heun", HEUN), ("euler", EULER)])
+def test_edm_sampler_gives_edms_numbers(method, table):
+    process = Gaussian(EDM())
+    for (var, steps), error in table.items():
+        got = gaussian_endpoint(RungeKutta(method), process, Karras()(process, steps), 0.0, var)
+        exact = (var * 6400 / (var + 6400)) ** 0.5
+        assert got.std / exact - 1 == pytest.approx(error, abs=6e-7)
+        assert got.nfe == (2 * steps - 1 if method == "heun" else steps)
+
+
+def test_flow_euler_gives_the_textbook_numbers():
+    """Rectified flow from N(0, 1) to N(0, ¼): n Euler steps of 1/n."""
+    process = Gaussian(Flow())
+    for steps, std in {1: 0.0, 2: 0.2, 4: 0.340541, 10: 0.430783, 50: 0.485397}.items():
+        got = gaussian_endpoint(RungeKutta("euler"), process, Uniform()(process, steps), 0.0, 0.25)
+        assert got.std == pytest.approx(std, abs=1e-6)
+
+
+@pytest.mark.parametrize("schedule", CONTINUOUS, ids=repr)
+@pytest.mark.parametrize("name", SOLVERS)
+def test_every_solver_tends_to_the_law_of_the_data(name, schedule):
+    """Mean and deviation on N(0.3, ¼), exactly, at 100 steps. Order p errs by C (range of λ / 100)ᵖ; DDPM and Euler are
+    of order 1, and Euler in the geometric clock of VE has the largest C. The start is N(0, σ₁²) where N(α₁ 0.3, …) is
+    due: its bias shrinks with α₁, at most 0.3/80 · 0.5/80 for EDM."""
+    process = Gaussian(schedule)
+    start = 0.3 / (process.log_ratio(torch.tensor(1.0).double()).neg().exp().item())
+    got = gaussian_endpoint(SOLVERS[name], process, LogSNR()(process, 100), 0.3, 0.25)
+    first = ORDERS.get(name.split(",")[0]) in (None, 1) or "eta" in name
+    assert abs(got.mean - 0.3) < start + (0.02 if first else 2e-3)
+    assert abs(got.std / 0.5 - 1) < ((0.3 if name == "euler" else 0.09) if first else 0.02)
+
+
+def test_ddim_eta_one_is_ddpm_and_euler_in_sigma_is_ddim():
+    law = GaussianMixture.isotropic(torch.tensor([[1.0], [-1.0]]).double(), 0.3)
+    denoiser = law.denoiser(Gaussian(VP()))
+    a, b = (
+        sample(denoiser, (4, 1), steps=9, solver=s, dtype=torch.float64) for s in (solver("ddim", 1.0), solver("ddpm"))
+    )
+    torch.testing.assert_close(a, b)
+    denoiser = law.denoiser(Gaussian(EDM()))
+    a, b = (sample(denoiser, (4, 1), steps=9, solver=solver(n), dtype=torch.float64) for n in ("ddim", "euler"))
+    torch.testing.assert_close(a, b)
+
+
+def test_aim_weights_follow_polynomials_exactly():
+    """∫ e^λ p(λ) dλ / ∫ e^λ dλ of a polynomial through the nodes, against 2,000-node Gauss–Legendre-grade Simpson."""
+    nodes = [torch.tensor(v, dtype=torch.float64) for v in (-0.9, -0.5, 0.2)]
+    for end in (0.2001, 0.5, 1.4, 9.0):
+        s = torch.tensor(end, dtype=torch.float64)
+        grid = torch.linspace(0.2, end, 20_001, dtype=torch.float64)
+        simpson = torch.ones_like(grid)
+        simpson[1:-1:2], simpson[2:-1:2] = 4, 2
+        kernel = grid.exp() * simpson
+        for power in range(3):
+            exact = (kernel * grid**power).sum() / kernel.sum()
+            got = aim_weights(nodes, nodes[-1], s) @ torch.stack(nodes) ** power
+            assert got.item() == pytest.approx(exact.item(), rel=1e-9, abs=1e-9)
+
+
+def test_exponential_moments_agree_where_their_two_formulas_meet():
+    below, above = (exponential_moments(torch.tensor(1.0 + d, dtype=torch.float64), 4) for d in (-1e-12, 1e-12))
+    torch.testing.assert_close(below, above, rtol=1e-11, atol=0)
+    tiny = exponential_moments(torch.tensor(1e-9, dtype=torch.float64), 4)
+    torch.testing.assert_close(tiny, 1 / torch.arange(1, 5, dtype=torch.float64), rtol=1e-8, atol=0)
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=repr)
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+def test_grids_fall_from_one_to_zero(grid, schedule):
+    for steps in (1, 2, 18, 250):
+        times = grid(Gaussian(schedule), steps)
+        assert times.shape == (steps + 1,) and times.dtype == torch.float64
+        assert times[0] == 1 and times[-1] == 0 and (times.diff() < 0).all()
+
+
+def test_karras_grid_is_edms_table():
+    sigmas = Gaussian(EDM()).schedule(Karras()(Gaussian(EDM()), 18)).sigma
+    table = [80, 57.586, 40.786, 28.375, 19.353, 12.910, 8.4009, 5.3152, 3.2568, 1.9233, 1.0882, 0.58535, 0.29644,
+             0.13952, 0.059947, 0.022935, 0.0075280, 0.002, 0]  # fmt: skip
+    assert sigmas.tolist() == pytest.approx(table, rel=5e-5)  # five digits
+
+
+def test_trailing_grid_is_lin_et_al():
+    steps = (Trailing(1000)(Gaussian(VP()), 25) * 1000).round().int().tolist()
+    assert steps == list(range(1000, -1, -40))  # their 0-based 999, 959, … 39, then clean data
+    with pytest.raises(UserError, match="a model of 10 steps cannot be sampled in 11: use at most 10"):
+        Trailing(10)(Gaussian(VP()), 11)
+
+
+def test_trajectory_reports_states_beliefs_and_evaluations():
+    law = GaussianMixture.isotropic(torch.tensor([[1.0], [-1.0]]).double(), 0.3)
+    denoiser, times = law.denoiser(Gaussian(Cosine())), Karras()(Gaussian(Cosine()), 5)
+    steps = list(trajectory(denoiser, torch.zeros(2, 1).double(), times, solver=solver("heun")))
+    assert [s.nfe for s in steps] == [0, 2, 4, 6, 8, 9]
+    assert [s.t.item() for s in steps] == times.tolist()
+    assert steps[0].belief is None and torch.equal(steps[-1].belief.mean, steps[-1].x)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda d: sample(d, (2, 1), steps=0), "steps must be at least 1, got 0"),
+        (
+            lambda d: sample(d, (2, 1), times=[0.5, 0.0]),
+            "starts from pure noise at t = 1, but the first time is 0.5",
+        ),
+        (lambda d: sample(d, (2, 1), times=[1.0, 0.2, 0.3, 0.0]), "times must fall strictly .* got 1, 0.2, 0.3, 0"),
+        (lambda d: next(trajectory(d, torch.zeros(1, 1), [0.5])), "at least two times"),
+        (lambda d: solver("huen"), r"no solver is called 'huen'\. Did you mean 'heun'\?"),
+        (lambda d: solver("heun", 0.5), "solver 'heun' takes no eta. Those that do: ddim"),
+        (lambda d: Exponential(2, 0.5), "order 2 knows eta=0 and eta=1 only, got 0.5"),
+        (lambda d: Exponential(4), "order must be 1, 2 or 3, got 4"),
+        (lambda d: Exponential(1, 1.5), "eta must be between 0"),
+        (lambda d: RungeKutta("rk5"), "no Runge–Kutta method is called 'rk5'"),
+    ],
+)
+def test_impossible_requests_cost_no_evaluation(call, sentence):
+    class Unused:
+        process = Gaussian(VP())
+
+        def __call__(self, x, t):
+            raise AssertionError("evaluated")
+
+    with pytest.raises(UserError, match=sentence):
+        call(Unused())
+
+
+def test_samples_do_not_depend_on_the_batch_or_the_order():
+    law = GaussianMixture.isotropic(torch.tensor([[1.0, 0.0], [-1.0, 0.5]]), 0.3)
+    denoiser = law.denoiser(Gaussian(VP()))
+    whole = sample(denoiser, (6, 2), steps=5, solver=solver("ddpm"), seed=7)
+    for rows in ([0], [5, 1], [2, 3, 4]):
+        part = sample(denoiser, (len(rows), 2), steps=5, solver=solver("ddpm"), rng=Rng.each(7, rows))
+        torch.testing.assert_close(part, whole[rows], rtol=1e-5, atol=1e-6)  # float32 sums of differently sized batches
