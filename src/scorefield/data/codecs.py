@@ -1,0 +1,102 @@
+"""Where data stop and diffusion begins: invertible scalings to numbers of order one, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from scorefield.data.dataset import Dataset
+from scorefield.data.describe import moments
+from scorefield.errors import UserError
+from scorefield.registry import register
+
+
+@register("pixels", "codec")
+class Pixels:
+    """Bytes to [−1, 1], z = 2v/(L − 1) − 1, because the noise levels of the literature assume that range.
+
+    ``levels`` is L, the number of values 0 … L − 1 a pixel can take (2 to 256). Raises ``UserError`` outside that.
+    """
+
+    def __init__(self, levels: int = 256) -> None:
+        if not 2 <= levels <= 256:
+            raise UserError(f"levels must be from 2 to 256, got {levels}.")
+        self.levels = levels
+
+    def __repr__(self) -> str:
+        return f"Pixels({self.levels})"
+
+    def encode(self, raw: Tensor) -> Tensor:
+        """(B, *D) uint8 (or real values, for likelihoods) to float32 (real values keep their dtype) in [−1, 1]."""
+        values = raw if raw.is_floating_point() else raw.float()
+        return values * (2 / (self.levels - 1)) - 1
+
+    def decode(self, z: Tensor) -> Tensor:
+        """(B, *D) real to uint8, rounded to the nearest level and clamped to 0 … L − 1."""
+        return ((z.float() + 1) * ((self.levels - 1) / 2)).round().clamp(0, self.levels - 1).to(torch.uint8)
+
+    def log_det(self, shape: Sequence[int]) -> float:
+        """log |∂z/∂v| of one example of event shape D: |D| log(2/(L − 1)), nats."""
+        return math.prod(shape) * math.log(2 / (self.levels - 1))
+
+
+@register("standardise", "codec")
+class Standardise:
+    """z = (v − μ)/s per column of (B, D) or channel of (B, C, L), so that the units of the data do not matter.
+
+    ``mean`` and ``std`` are lists of length D or C. Raises ``UserError`` for lists of different length and for a
+    deviation that is not above zero.
+    """
+
+    def __init__(self, mean: list[float], std: list[float]) -> None:
+        if len(mean) != len(std):
+            raise UserError(f"mean has {len(mean)} entries but std has {len(std)}; write one of each per column.")
+        if not all(0 < s < math.inf for s in std) or not all(map(math.isfinite, mean)):
+            raise UserError("mean must be finite and std above zero. For a constant column write a std of 1.0.")
+        self.mean, self.std = mean, std
+
+    def __repr__(self) -> str:
+        return f"Standardise({len(self.mean)} columns)"
+
+    def encode(self, raw: Tensor) -> Tensor:
+        """(B, C, *rest) real to the same shape and dtype, z = (v − μ)/s."""
+        mean, std = self._like(raw)
+        return (raw - mean) / std
+
+    def decode(self, z: Tensor) -> Tensor:
+        """(B, C, *rest) to the data's own units, v = μ + s z."""
+        mean, std = self._like(z)
+        return mean + std * z
+
+    def log_det(self, shape: Sequence[int]) -> float:
+        """log |∂z/∂v| of one example of event shape (C, *rest): −|rest| Σ log s, nats."""
+        return -math.prod(shape[1:]) * sum(map(math.log, self.std))
+
+    def _like(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if x.ndim < 2 or x.shape[1] != len(self.mean):
+            raise UserError(f"standardise knows {len(self.mean)} columns, but the data have shape {tuple(x.shape)}.")
+        shape = (-1,) + (1,) * (x.ndim - 2)
+        mean, std = (torch.tensor(v, dtype=x.dtype, device=x.device).view(shape) for v in (self.mean, self.std))
+        return mean, std
+
+
+def codec_for(dataset: Dataset) -> Pixels | Standardise:
+    """The codec a kind of data calls for, fitted to the training part; a constant column is only centred."""
+    return CODECS[dataset.kind](dataset)
+
+
+def _standardise(dataset: Dataset) -> Standardise:
+    mean, std = moments(dataset.x)
+    # A constant column has a deviation of rounding errors, not of data.
+    constant = std <= 1e-6 * mean.abs()
+    return Standardise(mean.tolist(), torch.where(constant, 1.0, std).tolist())
+
+
+CODECS: dict[str, Callable[[Dataset], Pixels | Standardise]] = {
+    "images": lambda dataset: Pixels(),
+    "vectors": _standardise,
+    "signals": _standardise,
+}

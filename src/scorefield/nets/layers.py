@@ -1,0 +1,230 @@
+"""The parts of the networks. They see a noise level and a class, and know nothing of diffusion.
+
+Every part works on signals (B, C, L) and images (B, C, H, W) alike; ``dims`` (1 or 2) picks the convolution.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import UserError
+
+CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d}
+POOLINGS = {1: F.avg_pool1d, 2: F.avg_pool2d}
+LOWEST_FREQUENCY, HIGHEST_FREQUENCY = math.pi / 20, 8.0  # radians per unit of level, see level_features
+
+
+def convolution(dims: int, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Module:
+    """A convolution that keeps the edge (divided by ``stride``), (B, inputs, *S) → (B, outputs, *S / stride)."""
+    return CONVOLUTIONS[dims](inputs, outputs, kernel, stride=stride, padding=kernel // 2)
+
+
+def zero(module: nn.Module) -> nn.Module:
+    """The module with all its parameters at zero: a residual branch that starts as the identity (Ho et al. 2020)."""
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+    return module
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Group norm with min(32, C // 4) groups as DDPM++ (Song et al. 2021), or the next fewer that divide C."""
+    most = max(1, min(32, channels // 4))
+    return nn.GroupNorm(next(groups for groups in range(most, 0, -1) if channels % groups == 0), channels)
+
+
+def parameters_millions(net: nn.Module) -> float:
+    """How many million numbers training adjusts."""
+    return sum(p.numel() for p in net.parameters()) / 1e6
+
+
+def level_features(level: Tensor, count: int) -> Tensor:
+    """(cos ω·level, sin ω·level), (…,) → (…, count), for levels log σ/α in [-10, 10]; ``count`` is even.
+
+    The frequencies ω are geometric between two ends that the range itself gives. The lowest, π/20, turns by half a
+    circle over the 20 units of the range, so no two levels look alike. The highest, 8, is where detail ends: the
+    exact denoiser of a Gaussian component is a logistic curve in 2·level, and the spectrum of its slope,
+    ω / sinh(πω/2), has fallen below 10⁻⁴ there; faster waves would only make levels between those of training
+    unpredictable. (The embeddings of the papers are tied to a step count of 1,000 or to a scale of their own.)
+    Computed in float32 at least: in half precision the phase of the fastest wave would be off by a quarter radian.
+    """
+    dtype = torch.promote_types(level.dtype, torch.float32)
+    ends = math.log(LOWEST_FREQUENCY), math.log(HIGHEST_FREQUENCY)
+    frequencies = torch.linspace(*ends, count // 2, device=level.device, dtype=dtype).exp()
+    phase = level.to(dtype).unsqueeze(-1) * frequencies
+    return torch.cat((phase.cos(), phase.sin()), -1)
+
+
+class Conditioning(nn.Module):
+    """What every block is told: how noisy its input is and, for a network with classes, of which class it shall be.
+
+    level (B,) or (), label (B,) int64 or None, B → (B, width), or (1, width) where nothing varies over the batch.
+    Label −1, like no label at all, adds nothing: the bias of the last layer then *is* the learned null embedding, so
+    the unconditional branch of classifier-free guidance (Ho & Salimans 2022) costs no parameter of its own.
+    Raises UserError for a label without classes, of the wrong shape or, where that can be seen without waiting for
+    an accelerator (on the CPU, outside torch.compile), out of range.
+    """
+
+    def __init__(self, features: int, width: int, classes: int = 0) -> None:
+        super().__init__()
+        self.features, self.classes = features + features % 2, classes
+        self.first, self.last = nn.Linear(self.features, width), nn.Linear(width, width)
+        self.table = nn.Embedding(classes, width) if classes else None
+
+    def forward(self, level: Tensor, label: Tensor | None, batch: int) -> Tensor:
+        features = level_features(level.reshape(-1), self.features).to(self.first.weight.dtype)
+        told = self.last(F.silu(self.first(features)))
+        if label is not None:
+            told = told + self.of_class(label, batch)
+        return F.silu(told)
+
+    def of_class(self, label: Tensor, batch: int) -> Tensor:
+        """Row ``label`` of the table, or zeros for −1, (B,) → (B, width)."""
+        if self.table is None:
+            raise UserError("This network was built without classes, so it takes no label. Build it with classes=K.")
+        if label.shape != (batch,) or label.dtype.is_floating_point:
+            kind = f"{label.dtype} of shape {tuple(label.shape)}".removeprefix("torch.")
+            raise UserError(f"label must hold one whole number per example, int64 of shape ({batch},); got {kind}.")
+        if label.device.type == "cpu" and not torch.compiler.is_compiling():
+            self.check(label)
+        return self.table(label.clamp(min=0)) * (label >= 0).unsqueeze(-1)
+
+    def check(self, label: Tensor) -> None:
+        """Raises UserError unless every label is −1 (no class) … classes − 1."""
+        outside = label[(label < -1) | (label >= self.classes)]
+        if len(outside):
+            raise UserError(
+                f"label {int(outside[0])} is out of range: this network has {self.classes} classes, "
+                f"so a label is 0 … {self.classes - 1}, or −1 for no class."
+            )
+
+
+class Halve(nn.Module):
+    """Half the edge, without parameters: the mean of neighbours, or the filter [1, 3, 3, 1] / 8 (``fir``).
+
+    The filter is that of NCSN++ (Song et al. 2021, after Zhang 2019), but it repeats the border instead of padding
+    with zeros, so constants stay constant up to the edge. Edges must be even.
+    """
+
+    def __init__(self, dims: int, fir: bool = False) -> None:
+        super().__init__()
+        self.dims, self.fir = dims, fir
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.fir:
+            return POOLINGS[self.dims](x, 2)
+        for dim in range(2, 2 + self.dims):
+            x = _fir_halve(x, dim)
+        return x
+
+
+class Double(nn.Module):
+    """Twice the edge, without parameters: every value repeated, or the filter [1, 3, 3, 1] / 4 (``fir``), see Halve."""
+
+    def __init__(self, dims: int, fir: bool = False) -> None:
+        super().__init__()
+        self.dims, self.fir = dims, fir
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.fir:
+            return F.interpolate(x, scale_factor=2.0, mode="nearest")
+        for dim in range(2, 2 + self.dims):
+            x = _fir_double(x, dim)
+        return x
+
+
+def _fir_halve(x: Tensor, dim: int) -> Tensor:
+    """y_i = (x_{2i−1} + 3 x_{2i} + 3 x_{2i+1} + x_{2i+2}) / 8 along ``dim``; plain slices, deterministic everywhere."""
+    even, odd = x.unflatten(dim, (-1, 2)).unbind(dim + 1)
+    n = even.shape[dim]
+    before = torch.cat((even.narrow(dim, 0, 1), odd.narrow(dim, 0, n - 1)), dim)
+    after = torch.cat((even.narrow(dim, 1, n - 1), odd.narrow(dim, n - 1, 1)), dim)
+    return (before + 3 * (even + odd) + after) / 8
+
+
+def _fir_double(x: Tensor, dim: int) -> Tensor:
+    """y_{2i} = (x_{i−1} + 3 x_i) / 4 and y_{2i+1} = (3 x_i + x_{i+1}) / 4 along ``dim``."""
+    n = x.shape[dim]
+    before = torch.cat((x.narrow(dim, 0, 1), x.narrow(dim, 0, n - 1)), dim)
+    after = torch.cat((x.narrow(dim, 1, n - 1), x.narrow(dim, n - 1, 1)), dim)
+    return torch.stack(((before + 3 * x) / 4, (3 * x + after) / 4), dim + 1).flatten(dim, dim + 1)
+
+
+class ResidualBlock(nn.Module):
+    """x + f(x, told): the block of DDPM (Ho et al. 2020), and with ``scale_shift`` and ``resample`` of ADM
+    (Dhariwal & Nichol 2021, sec. 3).
+
+    x (B, inputs, *S), told (B or 1, width) → (B, outputs, *S′). ``resample`` (Halve or Double) acts on both branches
+    before the first convolution. ``rescale`` multiplies the sum by 1/√2, which keeps its variance (DDPM++);
+    ``project`` puts a 1×1 convolution on the skip even where the channels agree. The branch starts at zero.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        width: int,
+        dims: int = 2,
+        dropout: float = 0.0,
+        scale_shift: bool = True,
+        rescale: bool = False,
+        project: bool = False,
+        resample: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.scale_shift, self.gain = scale_shift, math.sqrt(0.5) if rescale else 1.0
+        self.trailing = (1,) * dims  # the spatial axes a condition is broadcast over
+        self.norm_in, self.conv_in = group_norm(inputs), convolution(dims, inputs, outputs)
+        self.resample = nn.Identity() if resample is None else resample
+        self.told = nn.Linear(width, 2 * outputs if scale_shift else outputs)
+        self.norm_out, self.conv_out = group_norm(outputs), zero(convolution(dims, outputs, outputs))
+        self.dropout = nn.Dropout(dropout)
+        projected = project or inputs != outputs
+        self.skip = convolution(dims, inputs, outputs, kernel=1) if projected else nn.Identity()
+
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        h = self.conv_in(self.resample(F.silu(self.norm_in(x))))
+        condition = self.told(told).unflatten(1, (-1, *self.trailing))
+        if self.scale_shift:
+            scale, shift = condition.chunk(2, 1)
+            h = torch.addcmul(shift, self.norm_out(h), 1 + scale)
+        else:
+            h = self.norm_out(h + condition)
+        h = self.skip(self.resample(x)) + self.conv_out(self.dropout(F.silu(h)))
+        return h * self.gain if self.gain != 1 else h
+
+
+class Attention(nn.Module):
+    """x + every position's view of all positions (Vaswani et al. 2017, eq. 1), (B, C, *S) → the same shape.
+
+    ``heads``, or as many of about ``head_channels`` each as divide C. The branch starts at zero. Second derivatives
+    and forward mode need ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`` around the call: fused kernels have none.
+    Raises UserError when ``heads`` does not divide C.
+    """
+
+    def __init__(
+        self, channels: int, *, heads: int | None = None, head_channels: int = 64, rescale: bool = False
+    ) -> None:
+        super().__init__()
+        if head_channels < 1 or (heads is not None and heads < 1):
+            raise UserError(f"heads and head_channels must be at least 1; got {heads} and {head_channels}.")
+        if heads is None:
+            most = max(1, channels // head_channels)
+            heads = next(h for h in range(most, 0, -1) if channels % h == 0)
+        if channels % heads:
+            raise UserError(f"heads={heads} does not divide the {channels} channels of an attention layer.")
+        self.heads, self.gain = heads, math.sqrt(0.5) if rescale else 1.0
+        self.norm, self.qkv = group_norm(channels), nn.Linear(channels, 3 * channels)
+        self.out = zero(nn.Linear(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        places = self.norm(x).flatten(2).transpose(1, 2)  # (B, L, C), L = all positions
+        qkv = self.qkv(places).unflatten(2, (3, self.heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, L, C / heads)
+        seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        x = x + self.out(seen).transpose(1, 2).reshape(x.shape)
+        return x * self.gain if self.gain != 1 else x

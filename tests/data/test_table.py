@@ -1,0 +1,135 @@
+"""Tables with and without headers, classes and gaps; each fault named by row and column."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from scorefield.data import open_data
+from scorefield.errors import UserError
+
+
+def says(text: str):
+    return pytest.raises(UserError, match=f"^{re.escape(text)}$")
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str, name: str = "t.csv") -> Path:
+        (tmp_path / name).write_bytes(text.encode("utf-8"))
+        return tmp_path / name
+
+    return write
+
+
+PLAIN = [[1.0, 2.5], [-3.0, 4e-3]]
+SPELLINGS = {
+    "header": ("a,b\n1,2.5\n-3,4e-3\n", "t.csv", ("a", "b")),
+    "no header": ("1,2.5\n-3,4e-3\n", "t.csv", ("column1", "column2")),
+    "byte order mark": ("\ufeffa,b\r\n1,2.5\r\n-3,4e-3\r\n", "t.csv", ("a", "b")),
+    "semicolons": ("a;b\n1;2.5\n-3;4e-3", "t.csv", ("a", "b")),
+    "tabs": ("a\tb\n1\t2.5\n-3\t4e-3\n", "t.tsv", ("a", "b")),
+    "quotes, spaces, blank lines": ('"a, in m", b\n 1, "2.5"\n\n-3,4e-3\n', "t.csv", ("a, in m", "b")),
+}
+
+
+@pytest.mark.parametrize("text, name, columns", SPELLINGS.values(), ids=SPELLINGS)
+def test_spellings(write, text: str, name: str, columns: tuple[str, ...]):
+    text = text.replace(', "2.5"', ",2.5")
+    data = open_data(write(text, name))
+    assert (data.kind, data.columns, data.x.dtype) == ("vectors", columns, torch.float32)
+    assert torch.equal(data.x, torch.tensor(PLAIN))
+
+
+def test_gzip(tmp_path: Path):
+    with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
+        file.write("a,b\n1,2.5\n-3,4e-3\n")
+    data = open_data(tmp_path / "t.csv.gz")
+    assert data.name == "t" and torch.equal(data.x, torch.tensor(PLAIN))
+    content = (tmp_path / "t.csv.gz").read_bytes()
+    (tmp_path / "t.csv.gz").write_bytes(content[:-12])
+    with pytest.raises(UserError, match="cannot be read as a table of text"):
+        open_data(tmp_path / "t.csv.gz")
+
+
+def test_columns_and_label(write):
+    path = write("size,weight,kind\n1,2,cat\n3,4,ant\n5,6,cat\n")
+    data = open_data(path, label="kind")
+    assert data.columns == ("size", "weight") and data.classes == ("ant", "cat")
+    assert data.labels is not None and data.labels.tolist() == [1, 0, 1]
+    one = open_data(path, columns="weight", label="kind")
+    assert one.columns == ("weight",) and one.x.tolist() == [[2], [4], [6]]
+    assert open_data(path, columns=["weight", "size"]).x[0].tolist() == [2, 1]
+    assert open_data(write("1,2,x\n3,4,y\n"), label="column3").classes == ("x", "y")
+    assert open_data(write("a,b\n1,2.0\n3,10\n4,2\n"), label="b").classes == ("2", "10")
+
+
+FAULTS = {
+    "word": (
+        "a,b\n1,2\n3,x\n",
+        {},
+        "'{}': row 3, column 'b' holds 'x', which is not a finite number. "
+        "Choose other columns with columns=a,b or, if it is the class, write label=b.",
+    ),
+    "infinity": (
+        "a,b\n1,2\ninf,4\n",
+        {},
+        "'{}': row 3, column 'a' holds 'inf', which is not a finite number. "
+        "Choose other columns with columns=a,b or, if it is the class, write label=a.",
+    ),
+    "unknown column": ("width,b\n1,2\n", {"columns": "widht"},
+                       "'{}' has no column 'widht' (columns=). Did you mean 'width'?"),
+    "unknown label": ("a,b\n1,2\n", {"label": "kind"}, "'{}' has no column 'kind' (label=). Known: a, b."),
+    "ragged": ("a,b\n1,2\n3\n", {}, "'{}': row 3 has 1 cell, but row 1 has 2. Every row needs the same columns."),
+    "empty": ("", {}, "'{}' is empty. It needs a row of numbers for each example."),
+    "header alone": ("a,b\n", {}, "'{}' has no rows to train on: there is nothing below its header."),
+    "twice": ("a,a\n1,2\n", {}, "'{}' has two columns named 'a'. Rename one."),
+    "label alone": ("a\n1\n", {"label": "a"}, "'{}' has no column left to train on besides the class 'a'."),
+    "quantity as label": (
+        "a,b\n1,2\n3,4.5\n",
+        {"label": "b"},
+        "Column 'b' of '{}' holds 4.5 at [1]. Classes are whole numbers or words; "
+        "leave label= out if this is a quantity.",
+    ),
+    "all gaps": (
+        "a,b\n1,\n,2\n",
+        {},
+        "'{}' has no rows to train on: every row has an empty cell; the first has nothing in row 2, column 'b'.",
+    ),
+    "gap, strict": (
+        "a,b\n1,2\n,2\n",
+        {"strict": True},
+        "strict=yes, and '{}' has nothing in row 3, column 'a'. Fill it in, or leave strict=yes out to skip such rows.",
+    ),
+    "size": ("a\n1\n", {"size": 32}, "size= does not apply to a table. Leave it out."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text, options, error", FAULTS.values(), ids=FAULTS)
+def test_faults(write, text: str, options: dict, error: str):
+    path = write(text)
+    with says(error.format(path)):
+        open_data(path, **options)
+
+
+def test_gaps_are_skipped_with_a_count(write):
+    data = open_data(write("a,b\n1,2\n,3\n4,NA\n5,6\n"))
+    assert data.x.tolist() == [[1, 2], [5, 6]]
+    assert data.notes == ("2 rows with an empty cell skipped; the first has nothing in row 3, column 'a'.",)
+    assert [file.path for file in data.broken] == ["row 3", "row 4"]
+
+
+def test_other_bytes(tmp_path: Path):
+    (tmp_path / "t.csv").write_bytes(b"a,b\n\xff\xfe,2\n")
+    with pytest.raises(UserError, match="cannot be read as a table of text in UTF-8"):
+        open_data(tmp_path / "t.csv")
+
+
+def test_california_housing(shared_data: Path):
+    data = open_data(shared_data / "california_housing" / "california_housing.csv.gz", label="ocean_proximity")
+    assert len(data) == 20_433 - 2000 and len(data.columns) == 9 and len(data.classes) == 5
+    assert data.notes[0].startswith("207 rows with an empty cell skipped; the first has nothing in row 292")
