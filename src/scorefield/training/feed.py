@@ -1,0 +1,75 @@
+"""From the data to the device: the micro-batches of one step, encoded and ready for the objective."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..core import Codec, Rng
+from .distributed import World
+from .order import Order, coins, mirrored
+from .settings import Settings
+
+FLIPS = 0, 0  # three numbers make a seed of flips; two one of order, four of noise, five of dropout
+
+
+class Data(Protocol):
+    """What can be trained on; ``scorefield.data.Dataset`` is one."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the data change."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Tensor) -> dict[str, Tensor]:
+        """(B,) int64 → {"x": raw examples (B, *D), "label": (B,) int64 where there are classes}."""
+        ...
+
+
+class Feed:
+    """The examples of each step for one process. On a GPU the next step's are read while this one computes."""
+
+    def __init__(self, data: Data, codec: Codec, settings: Settings, world: World) -> None:
+        self.data, self.codec, self.settings, self.world = data, codec, settings, world
+        self.micro = settings.micro_batch(world.size)
+        self._order = Order(len(data), settings.seed)
+        self._ahead = ThreadPoolExecutor(1) if world.device.type == "cuda" else None
+        self._waiting: tuple[int, Future[list[dict[str, Tensor]]]] | None = None
+
+    def step(self, position: int) -> list[tuple[Tensor, dict[str, Tensor]]]:
+        """The micro-batches of the step that begins at ``position`` (examples seen before): (x₀, conditions) each."""
+        return [self._encoded(raw) for raw in self._raw(position)]
+
+    def close(self) -> None:
+        """End the reading thread."""
+        if self._ahead is not None:
+            self._ahead.shutdown(cancel_futures=True)
+
+    def _raw(self, position: int) -> list[dict[str, Tensor]]:
+        if self._ahead is None:
+            return self._read(position)
+        ready = self._waiting[1].result() if self._waiting and self._waiting[0] == position else self._read(position)
+        following = position + self.settings.batch
+        self._waiting = following, self._ahead.submit(self._read, following)
+        return ready
+
+    def _read(self, position: int) -> list[dict[str, Tensor]]:
+        return [self._slice(position, j) for j in range(self.settings.accumulate)]
+
+    def _slice(self, position: int, j: int) -> dict[str, Tensor]:
+        start = position + (j * self.world.size + self.world.rank) * self.micro
+        batch = self.data.batch(self._order.indices(start, self.micro))
+        if self.settings.flip:
+            flip = coins(Rng.fold(self.settings.seed, *FLIPS), start, self.micro)
+            batch = batch | {"x": mirrored(batch["x"], flip)}
+        return {name: t.pin_memory() for name, t in batch.items()} if self._ahead else batch
+
+    def _encoded(self, raw: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        here = {name: t.to(self.world.device, non_blocking=True) for name, t in raw.items()}
+        with torch.no_grad():
+            return self.codec.encode(here.pop("x")), here
