@@ -1,0 +1,71 @@
+"""The commands, each in a module of its own that is imported when it is asked for: help and errors stay fast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from scorefield.cli.console import Console
+from scorefield.cli.words import Request
+
+
+class Outcome(NamedTuple):
+    """What a command hands back: the object of ``--json``, the Python that does the same, what to try next."""
+
+    result: dict[str, Any]
+    python: Sequence[str] = ()
+    following: Sequence[str] = ()
+    code: int = 0
+
+
+def _train(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import train
+
+    return train.run(request, console)
+
+
+def _sample(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import sample
+
+    return sample.run(request, console)
+
+
+def _evaluate(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import evaluate
+
+    return evaluate.run(request, console)
+
+
+def _data(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import data
+
+    return data.run(request, console)
+
+
+def _info(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import info
+
+    return info.run(request, console)
+
+
+def _report(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import report
+
+    return report.run(request, console)
+
+
+def _list(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import list
+
+    return list.run(request, console)
+
+
+RUNNERS: dict[str, Callable[[Request, Console], Outcome]] = {
+    "train": _train,
+    "sample": _sample,
+    "evaluate": _evaluate,
+    "data": _data,
+    "info": _info,
+    "report": _report,
+    "list": _list,
+}

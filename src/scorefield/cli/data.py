@@ -1,0 +1,118 @@
+"""`scorefield data DATA`: what would be trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scorefield.cli.commands import Outcome
+from scorefield.cli.console import Console
+from scorefield.cli.figures import columns
+from scorefield.cli.outputs import new_file
+from scorefield.cli.pictures import show
+from scorefield.cli.progress import counting
+from scorefield.cli.python import call, command_line
+from scorefield.cli.words import Request
+
+if TYPE_CHECKING:
+    from scorefield.data import Dataset
+
+MOST_LISTED = 10  # classes, broken files
+
+
+def run(request: Request, console: Console) -> Outcome:
+    """Print the account of DATA and show some of it; without DATA, list the embedded sets."""
+    if request.target is None:
+        return _embedded(console)
+    from scorefield.data import describe
+    from scorefield.runs.source import open_source, source_of
+
+    options = request.options
+    out = new_file(options["out"], (".png",))
+    with counting(console, "reading") as progress:
+        dataset = open_source(source_of(request.target), dict(options), progress)
+    _picture(dataset, options["n"], out, console)
+    account = describe(dataset)
+    rows = _rows(account) + ([("picture", str(out))] if out else [])
+    for line in columns(rows):
+        console.result(line)
+    python = call("scorefield.open_data", request.target, request.given, without=("n", "out"))
+    given = {k: v for k, v in request.given.items() if k not in ("n", "out")}
+    return Outcome(
+        account | {"picture": str(out) if out else None},
+        [f"data = {python}", "scorefield.data.describe(data)"],
+        [command_line("train", request.target, given)],
+    )
+
+
+def _embedded(console: Console) -> Outcome:
+    from scorefield.data import EMBEDDED
+
+    console.result("embedded sets: " + ", ".join(EMBEDDED))
+    return Outcome({"embedded": list(EMBEDDED)}, ['scorefield.open_data("digits")'], ["scorefield data digits"])
+
+
+def _picture(dataset: Dataset, count: int, out: Path | None, console: Console) -> None:
+    """Draw examples spread evenly over the data on the terminal and, where asked, into a file."""
+    import torch
+
+    from scorefield.show.grid import picture
+
+    rows = dataset.batch(torch.linspace(0, len(dataset) - 1, min(count, len(dataset))).long())
+    show(rows["x"] if dataset.kind == "images" else dataset.x, dataset.kind, console)
+    if out is not None:
+        named = {"classes": dataset.classes, "columns": dataset.columns, "labels": rows.get("label")}
+        picture(rows["x"], dataset.kind, max_items=count, title=dataset.name, **named).save(out)
+
+
+def _rows(account: dict[str, Any]) -> list[tuple[str, str]]:
+    low, high = account["range"]
+    rows = [
+        (
+            "data",
+            f"{account['name']}, {account['count']:,} {account['kind']} to train on, {account['held_out']:,} held out",
+        ),
+        ("shape", f"{'×'.join(map(str, account['shape']))} {account['dtype']}"),
+        ("range", f"{low:g} to {high:g}"),
+        ("mean ± std", _moments(account)),
+        ("classes", _classes(account)),
+        ("duplicates", _duplicates(account)),
+        ("mirroring", "yes: left and right mean the same" if account["flip_ok"] else "no"),
+    ]
+    rows += [("captions", "; ".join(repr(c) for c in account["captions"]))] if account["captions"] else []
+    rows += [("broken", line) for line in _broken(account["broken"])]
+    return rows + [("note", note) for note in account["notes"]]
+
+
+def _moments(account: dict[str, Any]) -> str:
+    names = account["columns"] or [f"channel {i}" for i in range(len(account["mean"]))]
+    several = len(account["mean"]) > 1
+    parts = [
+        f"{name + ' ' if several else ''}{mean:.4g} ± {std:.3g}"
+        for name, mean, std in zip(names, account["mean"], account["std"], strict=False)
+    ]
+    return ", ".join(parts[:MOST_LISTED]) + (
+        f" … and {len(parts) - MOST_LISTED} more" if len(parts) > MOST_LISTED else ""
+    )
+
+
+def _classes(account: dict[str, Any]) -> str:
+    counts = account["classes"]
+    if not counts:
+        return "none"
+    parts = [f"{name} ({count:,})" for name, count in list(counts.items())[: 2 * MOST_LISTED]]
+    more = f" … and {len(counts) - len(parts)} more" if len(counts) > len(parts) else ""
+    unlabelled = f"; {account['unlabelled']:,} without a class" if account["unlabelled"] else ""
+    return f"{len(counts)}: {', '.join(parts)}{more}{unlabelled}"
+
+
+def _duplicates(account: dict[str, Any]) -> str:
+    shared = account["shared_with_held_out"]
+    aside = f"; {shared:,} held-out examples also occur in training" if shared else ""
+    return f"{account['duplicates']:,}{aside}"
+
+
+def _broken(files: list[dict[str, str]]) -> list[str]:
+    lines = [f"{file['path']} {file['reason']}" for file in files[:MOST_LISTED]]
+    more = len(files) - MOST_LISTED
+    return [*lines, f"… and {more} more (strict=yes makes the first one an error)"] if more > 0 else lines

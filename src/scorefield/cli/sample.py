@@ -1,0 +1,91 @@
+"""`scorefield sample RUN`: new examples, as pictures and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scorefield.cli.commands import Outcome
+from scorefield.cli.console import Console
+from scorefield.cli.outputs import free_file, new_file
+from scorefield.cli.pictures import show
+from scorefield.cli.progress import counting
+from scorefield.cli.python import call
+from scorefield.cli.words import Request
+
+if TYPE_CHECKING:
+    from scorefield.runs import Run
+    from scorefield.runs.samples import Samples
+
+ENDINGS = (".png", ".npz", ".npy", ".csv", ".webp", ".gif", "")  # "": a folder of images
+FILMS = (".webp", ".gif")
+LOADING = ("runs", "device", "ema")
+WALKING = ("steps", "solver", "guidance", "seed", "grid", "eta", "batch", "schedule")
+
+
+def run(request: Request, console: Console) -> Outcome:
+    """Sample and write; stdout is the list of files written."""
+    word, options = request.word, request.options
+    out = new_file(options["out"], ENDINGS)
+    film = options["film"] or (out is not None and out.suffix.lower() in FILMS)
+    if film and out is not None and out.suffix.lower() not in FILMS:
+        new_file(str(out.with_suffix(".webp")), ENDINGS)
+    from scorefield.runs import load
+
+    loaded = load(word, runs=options["runs"], device=options["device"], ema=options["ema"])
+    asked = {name: options[name] for name in WALKING if options[name] not in (None, "auto")}
+    with counting(console, "sampling") as progress:
+        samples = loaded.sample(options["n"], label=options["class"], trajectory=film, progress=progress, **asked)
+    show(samples.x, samples.kind, console)
+    files = [str(samples.save(path)) for path in _paths(loaded, out, film)]
+    for file in files:
+        console.result(file)
+    return Outcome(_result(loaded, samples, files), _python(request, film, files), _following(word, samples, film))
+
+
+def _paths(loaded: Run, out: Path | None, film: bool) -> Iterator[Path]:
+    """Where to write. Without ``out``: a picture and the numbers (and a film), under a name that is free."""
+    if out is not None:
+        yield out
+        if film and out.suffix.lower() not in FILMS:
+            yield out.with_suffix(".webp")
+        return
+    folder = loaded.folder.samples if loaded.folder else Path()
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = folder / "drawn.png" if loaded.folder else Path(f"{loaded.name}.png")
+    endings = (".png", ".npz", *([".webp"] if film else []))
+    base = free_file(picture, endings)
+    yield from (base.with_suffix(ending) for ending in endings)
+
+
+def _result(loaded: Run, samples: Samples, files: list[str]) -> dict[str, object]:
+    return {
+        "run": str(loaded.folder.path) if loaded.folder else loaded.name,
+        "step": loaded.step,
+        "n": len(samples),
+        "shape": list(samples.x.shape[1:]),
+        "nfe": samples.nfe,
+        "seed": samples.seed,
+        "labels": None if samples.labels is None else samples.labels.tolist(),
+        "files": files,
+    }
+
+
+def _python(request: Request, film: bool, files: list[str]) -> list[str]:
+    loading = {k: v for k, v in request.given.items() if k in LOADING}
+    drawing = {k: v for k, v in request.given.items() if k not in (*LOADING, "n", "out", "film")}
+    drawing |= {"trajectory": True} if film else {}
+    name = Path(files[-1]).name
+    return [
+        f"run = {call('scorefield.load', request.word, loading)}",
+        f"samples = {call('run.sample', request.options['n'], drawing)}",
+        f'samples.save("{name}")',
+    ]
+
+
+def _following(word: str, samples: Samples, film: bool) -> list[str]:
+    lines = [] if film else [f"scorefield sample {word} film=yes"]
+    if samples.labels is not None:
+        lines.append(f"scorefield sample {word} class={samples.classes[0]} guidance=2")
+    return [*lines, f"scorefield evaluate {word}"]

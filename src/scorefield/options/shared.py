@@ -1,0 +1,79 @@
+"""What several commands have in common: the words they know and the options they share."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .values import Option
+
+SECTIONS = ("codec", "net", "process", "denoiser", "objective")  # sections of config.toml that describe objects
+SCHEDULES = ("vp", "cosine", "sub-vp", "ve", "edm", "flow", "ddpm")
+PREDICTIONS = ("eps", "x0", "v", "score", "flow", "edm")
+SOLVERS = ("ddim", "ddpm", "euler", "exponential2", "exponential3", "heun", "midpoint", "rk4")
+GRIDS = ("karras", "log-snr", "quadratic", "trailing", "uniform")
+SWITCH = ("auto", "yes", "no")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class Command(NamedTuple):
+    """One command: its one positional argument, its options by group, and three examples to copy."""
+
+    name: str
+    argument: str  # "DATA", "RUN" or "" for none
+    argument_help: str
+    summary: str
+    examples: tuple[tuple[str, str], ...]  # (what it does, command line)
+    groups: tuple[tuple[str, tuple[Option, ...]], ...]
+    dotted: bool = False  # accepts net.channels=64 and the like
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """All options by name, in the order of the help."""
+        return {option.name: option for _, group in self.groups for option in group}
+
+
+DATA_HELP = "an embedded set (digits, glyphs, moons ...), a folder of images, or one .npz, .npy or .csv file"
+RUN_HELP = "a run folder, a unique prefix of its name, a .safetensors file, or `last`"
+
+READING = (
+    Option(
+        "size", "int", None, "Edge length to which images are resized and centre-cropped.", "pixels", low=1, common=True
+    ),
+    Option(
+        "color",
+        "choice",
+        "auto",
+        "Colour of the images: grey, RGB, or as most files are.",
+        choices=("auto", "gray", "rgb"),
+    ),
+    Option("label", "str", None, "Column of a table or of metadata.csv that holds the class; `none` ignores classes."),
+    Option("columns", "words", None, "Columns of a table to learn, separated by commas; otherwise all numeric ones."),
+    Option(
+        "holdout",
+        "float",
+        None,
+        "Fraction kept out of training, for evaluation; otherwise 0.1 (digits 0.5).",
+        low=0,
+        high=0.9,
+    ),
+    Option("strict", "bool", False, "Stop at the first broken file instead of skipping it."),
+    Option("cache", "bool", True, "Keep decoded images between runs."),
+)
+WALK = (
+    Option("steps", "int", None, "Steps of the solver; more is slower and more exact.", low=1, common=True),
+    Option("solver", "choice", "auto", "How to walk from noise to data.", choices=("auto", *SOLVERS), common=True),
+    Option(
+        "guidance",
+        "float",
+        None,
+        "Strength of classifier-free guidance; 1 is none, 1.5 to 4 insists on the class.",
+        low=0,
+        common=True,
+    ),
+    Option("seed", "int", 0, "Sample i of a seed is the same whatever n and batch are.", low=0, common=True),
+)
+WHERE = (
+    Option("device", "choice", "auto", "Where to compute; otherwise the best one found.", choices=DEVICES),
+    Option("batch", "int", None, "Examples computed at once.", low=1),
+    Option("runs", "path", "runs", "Folder in which `last` and prefixes of run names are looked up."),
+)

@@ -1,0 +1,184 @@
+"""Every option of every command, in one table: the command line, its help, the reference page and the Python calls
+`scorefield.train(...)`, `run.sample(...)` and `run.evaluate(...)` all read it.
+
+A default of None (written `auto`) means "chosen for you": the plan decides from the data and says why.
+"""
+
+from __future__ import annotations
+
+from .shared import DATA_HELP, GRIDS, READING, RUN_HELP, SCHEDULES, WALK, WHERE, Command
+from .train import TRAIN
+from .values import Option
+
+SAMPLE = Command(
+    "sample",
+    "RUN",
+    RUN_HELP,
+    "Draw new samples from a trained model.",
+    (
+        ("64 samples of the newest run", "scorefield sample last"),
+        ("16 threes, insisting on the class", "scorefield sample last n=16 class=3 guidance=2"),
+        ("an animated picture of noise becoming data", "scorefield sample last film=yes out=film.webp"),
+    ),
+    (
+        (
+            "sampling",
+            (
+                Option("n", "int", 64, "How many samples.", low=1, common=True),
+                *WALK,
+                Option(
+                    "class",
+                    "words",
+                    None,
+                    "Classes to sample, by number or name, taken in turn; otherwise all of them.",
+                    common=True,
+                ),
+                Option("grid", "choice", "auto", "Spacing of the solver's steps in time.", choices=("auto", *GRIDS)),
+                Option("eta", "float", None, "Fresh noise in each step: 0 is deterministic, 1 ancestral.", low=0),
+                Option(
+                    "schedule",
+                    "choice",
+                    "auto",
+                    "Walk along another noise schedule than that of training.",
+                    choices=("auto", *SCHEDULES),
+                ),
+                Option(
+                    "ema",
+                    "float",
+                    None,
+                    "Width σ_rel of the averaged weights to use, of those the run kept.",
+                    above=0,
+                    high=0.28,
+                ),
+            ),
+        ),
+        (
+            "output",
+            (
+                Option(
+                    "out",
+                    "path",
+                    None,
+                    "File to write: .png, .npz, .npy, .csv or .webp; otherwise in the run folder.",
+                    common=True,
+                ),
+                Option("film", "bool", False, "Also write an animated WebP of noise becoming data.", common=True),
+            ),
+        ),
+        ("where", WHERE),
+    ),
+)
+
+EVALUATE = Command(
+    "evaluate",
+    "RUN",
+    RUN_HELP,
+    "Measure samples against data they were not trained on, each figure with its floor (real against real).",
+    (
+        ("against the held-out part of its own data", "scorefield evaluate last"),
+        ("against another set", "scorefield evaluate last against=photos/"),
+        ("two metrics only, more samples", "scorefield evaluate last metrics=frechet,energy n=5000"),
+    ),
+    (
+        (
+            "evaluation",
+            (
+                Option("against", "str", None, "Data to compare with; otherwise the run's held-out data.", common=True),
+                Option(
+                    "n",
+                    "int",
+                    None,
+                    "How many samples; otherwise as many as there are held-out examples.",
+                    low=2,
+                    common=True,
+                ),
+                Option(
+                    "metrics",
+                    "words",
+                    None,
+                    "Which metrics, separated by commas; otherwise all that apply.",
+                    common=True,
+                ),
+                Option(
+                    "features",
+                    "str",
+                    None,
+                    "Features the metrics compare: pixels, standardised, pca:64 or random-conv:0.",
+                    common=True,
+                ),
+                *WALK,
+                Option("out", "path", None, "JSON file to write; otherwise evaluation.json in the run folder."),
+            ),
+        ),
+        ("where", WHERE),
+    ),
+)
+
+DATA = Command(
+    "data",
+    "DATA",
+    DATA_HELP + "; without it, the embedded sets are listed",
+    "Show what would be trained on: count, shape, range, classes, duplicates, broken files, a picture.",
+    (
+        ("look at an embedded set", "scorefield data digits"),
+        ("look at your photos as the model would see them", "scorefield data photos/ size=64"),
+        ("save the picture", "scorefield data photos/ size=64 out=grid.png"),
+    ),
+    (
+        ("data", READING),
+        (
+            "output",
+            (
+                Option("n", "int", 32, "How many examples in the picture.", low=1, common=True),
+                Option("out", "path", None, "PNG file to write the picture to.", common=True),
+            ),
+        ),
+    ),
+)
+
+_RUNS = (("where", (Option("runs", "path", "runs", "Folder that holds the run folders.", common=True),)),)
+INFO = Command(
+    "info",
+    "RUN",
+    RUN_HELP,
+    "Say what a run is, how it was made, how to load it in Python and how to cite its parts.",
+    (
+        ("the newest run", "scorefield info last"),
+        ("as one JSON object", "scorefield info last --json"),
+        ("a run elsewhere", "scorefield info /data/runs/2026-11-22_digits_unet"),
+    ),
+    _RUNS,
+)
+REPORT = Command(
+    "report",
+    "RUN",
+    RUN_HELP,
+    "Write report.html of a run again: one file that opens offline.",
+    (
+        ("the newest run", "scorefield report last"),
+        ("to another place", "scorefield report last out=report.html"),
+        ("print only the path", "scorefield report last --quiet"),
+    ),
+    (
+        (
+            "output",
+            (
+                Option("out", "path", None, "File to write; otherwise report.html in the run folder.", common=True),
+                *_RUNS[0][1],
+            ),
+        ),
+    ),
+)
+LIST = Command(
+    "list",
+    "",
+    "",
+    "List the runs of a folder: state, step, data, best figure.",
+    (
+        ("the runs here", "scorefield list"),
+        ("the runs of another folder", "scorefield list runs=/data/runs"),
+        ("for scripts", "scorefield list --json"),
+    ),
+    _RUNS,
+)
+COMMANDS = {c.name: c for c in (TRAIN, SAMPLE, EVALUATE, DATA, INFO, REPORT, LIST)}

@@ -1,0 +1,10 @@
+"""The public names of ``scorefield.runs``, in one place that may load torch."""
+
+from scorefield.runs.display import Display, DisplayFactory, Silent
+from scorefield.runs.folder import RunFolder, find
+from scorefield.runs.launching import train
+from scorefield.runs.loading import Run, load
+from scorefield.runs.plan import Plan
+from scorefield.runs.samples import Samples
+
+__all__ = ["Display", "DisplayFactory", "Plan", "Run", "RunFolder", "Samples", "Silent", "find", "load", "train"]

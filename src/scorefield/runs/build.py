@@ -1,0 +1,70 @@
+"""config → objects: the one place where a run's sections become a codec, a denoiser, an objective and a solver."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from scorefield import data, denoisers, nets, noise, objectives, solvers  # noqa: F401  (importing registers)
+from scorefield.core import Codec, Objective, Solver
+from scorefield.registry import from_config
+from scorefield.solvers import named
+from scorefield.training import Settings
+
+Config = dict[str, Any]
+UNSET = ("steps", "images", "minutes", "clip", "warmup")  # settings that TOML leaves out when they are None
+
+
+def codec(config: Config) -> Codec:
+    """Raises UserError for an unknown type or argument, as do the others here; the message begins with the path."""
+    return from_config(config["codec"], "codec", "config.codec")
+
+
+def denoiser(config: Config) -> nn.Module:
+    """The denoiser of ``config`` with fresh weights, drawn from torch's global generator."""
+    return from_config(
+        config["denoiser"],
+        "denoiser",
+        "config.denoiser",
+        net=from_config(config["net"], "net", "config.net"),
+        process=process(config),
+    )
+
+
+def process(config: Config) -> Any:
+    """The process: how the data are destroyed."""
+    return from_config(config["process"], "process", "config.process")
+
+
+def objective(config: Config) -> Objective:
+    """The objective: what training minimises."""
+    return from_config(config["objective"], "objective", "config.objective")
+
+
+def settings(config: Config) -> Settings:
+    """The [train] section as the training loop wants it."""
+    known, train = Settings.__dataclass_fields__, config["train"]
+    return Settings(**{key: train.get(key) for key in UNSET} | {key: train[key] for key in train if key in known})
+
+
+def solver(name: str, eta: float | None = None) -> Solver:
+    """The solver called ``name``. Raises UserError for an unknown one, or an eta it has no use for."""
+    return named(name, eta)
+
+
+def grid(config: Config | str) -> Any:
+    """A grid from its config, or from its name alone."""
+    return from_config(config if isinstance(config, dict) else {"type": config}, "grid", "config.sample.grid")
+
+
+def outline(config: Config) -> nn.Module:
+    """The denoiser without memory for its weights: whether it can be built, and how large it is, in milliseconds."""
+    with torch.device("meta"):
+        return denoiser(config)
+
+
+def parameters(module: nn.Module) -> int:
+    """How many numbers training adjusts."""
+    return sum(p.numel() for p in module.parameters())

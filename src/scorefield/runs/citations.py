@@ -1,0 +1,174 @@
+"""Which papers the parts of a run come from, by the names the registry knows them by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Paper(NamedTuple):
+    """One reference; ``str()`` of it is a line for a bibliography."""
+
+    authors: str
+    year: int
+    title: str
+    where: str
+
+    def __str__(self) -> str:
+        return f"{self.authors} ({self.year}). {self.title}. {self.where}."
+
+
+_PAPERS = {
+    "ddpm": Paper("Ho, Jain, Abbeel", 2020, "Denoising diffusion probabilistic models", "NeurIPS, arXiv:2006.11239"),
+    "sde": Paper(
+        "Song, Sohl-Dickstein, Kingma, Kumar, Ermon, Poole",
+        2021,
+        "Score-based generative modeling through stochastic differential equations",
+        "ICLR, arXiv:2011.13456",
+    ),
+    "ddim": Paper("Song, Meng, Ermon", 2021, "Denoising diffusion implicit models", "ICLR, arXiv:2010.02502"),
+    "improved": Paper(
+        "Nichol, Dhariwal", 2021, "Improved denoising diffusion probabilistic models", "ICML, arXiv:2102.09672"
+    ),
+    "adm": Paper(
+        "Dhariwal, Nichol", 2021, "Diffusion models beat GANs on image synthesis", "NeurIPS, arXiv:2105.05233"
+    ),
+    "vdm": Paper("Kingma, Salimans, Poole, Ho", 2021, "Variational diffusion models", "NeurIPS, arXiv:2107.00630"),
+    "likelihood": Paper(
+        "Song, Durkan, Murray, Ermon",
+        2021,
+        "Maximum likelihood training of score-based diffusion models",
+        "NeurIPS, arXiv:2101.09258",
+    ),
+    "distillation": Paper(
+        "Salimans, Ho", 2022, "Progressive distillation for fast sampling of diffusion models", "ICLR, arXiv:2202.00512"
+    ),
+    "edm": Paper(
+        "Karras, Aittala, Aila, Laine",
+        2022,
+        "Elucidating the design space of diffusion-based generative models",
+        "NeurIPS, arXiv:2206.00364",
+    ),
+    "edm2": Paper(
+        "Karras, Aittala, Lehtinen, Hellsten, Aila, Laine",
+        2024,
+        "Analyzing and improving the training dynamics of diffusion models",
+        "CVPR, arXiv:2312.02696",
+    ),
+    "guidance": Paper("Ho, Salimans", 2022, "Classifier-free diffusion guidance", "arXiv:2207.12598"),
+    "dpm": Paper(
+        "Lu, Zhou, Bao, Chen, Li, Zhu",
+        2022,
+        "DPM-Solver++: fast solver for guided sampling of diffusion probabilistic models",
+        "arXiv:2211.01095",
+    ),
+    "flow": Paper(
+        "Lipman, Chen, Ben-Hamu, Nickel, Le", 2023, "Flow matching for generative modeling", "ICLR, arXiv:2210.02747"
+    ),
+    "rectified": Paper(
+        "Liu, Gong, Liu",
+        2023,
+        "Flow straight and fast: learning to generate and transfer data with rectified flow",
+        "ICLR, arXiv:2209.03003",
+    ),
+    "min-snr": Paper(
+        "Hang, Gu, Li, Bao, Chen, Hu, Geng, Guo",
+        2023,
+        "Efficient diffusion training via min-SNR weighting strategy",
+        "ICCV, arXiv:2303.09556",
+    ),
+    "p2": Paper(
+        "Choi, Lee, Shin, Kim, Kim, Yoon",
+        2022,
+        "Perception prioritized training of diffusion models",
+        "CVPR, arXiv:2204.00227",
+    ),
+    "elbo": Paper(
+        "Kingma, Gao",
+        2023,
+        "Understanding diffusion objectives as the ELBO with simple data augmentation",
+        "NeurIPS, arXiv:2303.00848",
+    ),
+    "sd3": Paper(
+        "Esser et al.",
+        2024,
+        "Scaling rectified flow transformers for high-resolution image synthesis",
+        "ICML, arXiv:2403.03206",
+    ),
+    "unet": Paper(
+        "Ronneberger, Fischer, Brox",
+        2015,
+        "U-Net: convolutional networks for biomedical image segmentation",
+        "MICCAI, arXiv:1505.04597",
+    ),
+    "film": Paper(
+        "Perez, Strub, de Vries, Dumoulin, Courville",
+        2018,
+        "FiLM: visual reasoning with a general conditioning layer",
+        "AAAI, arXiv:1709.07871",
+    ),
+    "lin": Paper(
+        "Lin, Liu, Li, Yang",
+        2024,
+        "Common diffusion noise schedules and sample steps are flawed",
+        "WACV, arXiv:2305.08891",
+    ),
+    "digits": Paper(
+        "Alpaydin, Kaynak",
+        1998,
+        "Optical recognition of handwritten digits",
+        "UCI Machine Learning Repository, CC BY 4.0",
+    ),
+}
+
+# part of a run: name of the part → papers
+_PARTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "data": {"digits": ("digits",)},
+    "network": {"unet": ("unet", "ddpm", "adm"), "mlp": ("film",)},
+    "schedule": {
+        "vp": ("sde",), "sub-vp": ("sde",), "ve": ("sde",), "edm": ("edm",), "ddpm": ("ddpm",),
+        "cosine": ("improved",), "flow": ("flow", "rectified"),
+    },
+    "prediction": {
+        "eps": ("ddpm",), "x0": ("ddpm",), "v": ("distillation",), "score": ("sde",), "flow": ("flow",),
+        "edm": ("edm",),
+    },
+    "times": {"log-normal": ("edm",), "logit-normal": ("sd3",), "importance": ("likelihood",), "stratified": ("vdm",)},
+    "weight": {
+        "simple": ("ddpm",), "edm": ("edm",), "flow": ("flow",), "min-snr": ("min-snr",), "p2": ("p2",),
+        "sigmoid": ("elbo",), "likelihood": ("vdm", "likelihood"),
+    },
+    "solver": {
+        "ddpm": ("ddpm",), "ddim": ("ddim",), "heun": ("edm",), "exponential2": ("dpm",), "exponential3": ("dpm",),
+    },
+    "grid": {"karras": ("edm",), "quadratic": ("ddim",), "log-snr": ("dpm",), "trailing": ("lin",)},
+    "guidance": {"guidance": ("guidance",)},
+    "averaging": {"ema": ("edm2",)},
+}  # fmt: skip
+
+
+def citations(config: Mapping[str, Any]) -> list[tuple[str, Paper]]:
+    """(parts, paper) for everything in a run's config that comes from a paper; each paper once."""
+    uses: dict[str, list[str]] = {}
+    for part, name in _parts_of(config):
+        for key in _PARTS[part].get(name, ()):
+            uses.setdefault(key, []).append(part)
+    return [(", ".join(dict.fromkeys(parts)), _PAPERS[key]) for key, parts in uses.items()]
+
+
+def _parts_of(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    objective, sample = config["objective"], config.get("sample", {})
+    times = objective["times"]
+    parts = [
+        ("data", config["data"]["found"]["name"]),
+        ("network", config["net"]["type"]),
+        ("schedule", config["process"]["schedule"]["type"]),
+        ("prediction", config["denoiser"]["predict"]),
+        ("times", times["type"]),
+        ("times", times.get("times", {}).get("type", "")),
+        ("weight", objective["weight"]["type"]),
+        ("solver", sample.get("solver", "")),
+        ("grid", sample.get("grid", {}).get("type", "")),
+    ]
+    parts += [("guidance", "guidance")] if objective.get("label_dropout") else []
+    return parts + ([("averaging", "ema")] if config["train"].get("ema") else [])

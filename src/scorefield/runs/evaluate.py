@@ -1,0 +1,100 @@
+"""Measuring a run: fresh samples against data it never saw, each figure beside what real data reach."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from scorefield.data import Dataset, open_data
+from scorefield.errors import UserError
+from scorefield.metrics import Evaluation
+from scorefield.metrics import evaluate as measure
+from scorefield.runs import recipes
+from scorefield.runs.disk import write_json
+from scorefield.runs.sample import Progress
+
+if TYPE_CHECKING:
+    from scorefield.runs.loading import Run
+
+
+def evaluate(
+    run: Run,
+    against: Any = None,
+    *,
+    n: int | None = None,
+    metrics: Sequence[str] | None = None,
+    features: str | None = None,
+    seed: int = 0,
+    keep: bool = True,
+    progress: Progress | None = None,
+    **walk: Any,
+) -> Evaluation:
+    """Draw ``n`` samples and compare them with ``against``: data of any source, by default the run's held-out part.
+
+    ``n`` None is as many as there are to compare with, at most what the device does in about a minute; ``walk`` are
+    options of ``sample`` (steps, solver, guidance ...). Classes are asked for as often as the data hold them, so that
+    class frequencies never count as a fault. ``keep`` stores evaluation.json in the run folder.
+    Raises UserError: nothing was held out, ``against`` is of another kind or shape, too few examples.
+    """
+    began = time.monotonic()
+    real, train = _own(run) if against is None else (_other(run, against), None)
+    count = n or min(len(real), recipes.evaluated(run.shape, run.device.type))
+    asked = _asked(run, real, count)
+    samples = run.sample(count, label=asked, seed=seed, progress=progress, **walk)
+    scores = measure(
+        samples.x,
+        real.x,
+        train=None if train is None else train.x,
+        features=features or "auto",
+        metrics=metrics,
+        labels=asked if asked is not None and bool((asked >= 0).all()) else None,
+        real_labels=real.labels,
+        train_labels=None if train is None else train.labels,
+        seed=seed,
+    )
+    record = {
+        "step": run.step,
+        "n": count,
+        "nfe": samples.nfe,
+        "seed": seed,
+        "against": real.name,
+        "sampling": {key: value for key, value in walk.items() if value is not None},
+        "seconds": round(time.monotonic() - began, 2),
+        "evaluation": scores.to_json(),
+    }
+    if keep and run.folder is not None:
+        write_json(run.folder.evaluation_file, record)
+    return scores
+
+
+def _own(run: Run) -> tuple[Dataset, Dataset]:
+    """(held out, trained on)."""
+    dataset = run.dataset()
+    if dataset.held_out is None:
+        raise UserError(
+            f"Nothing of {run.data_name} was held out, so there is nothing unseen to compare with. "
+            "Give other data (against=PATH), or train with holdout=0.1."
+        )
+    return dataset.held_out, dataset
+
+
+def _other(run: Run, against: Any) -> Dataset:
+    images = run.kind == "images"
+    reading: dict[str, Any] = {"size": run.shape[-1], "color": {1: "gray"}.get(run.shape[0], "rgb")} if images else {}
+    dataset = open_data(against, holdout=0, **reading)
+    if (dataset.kind, dataset.shape) != (run.kind, run.shape):
+        raise UserError(
+            f"{dataset.name} holds {dataset.kind} of {'×'.join(map(str, dataset.shape))}, but this run makes "
+            f"{run.kind} of {'×'.join(map(str, run.shape))}. Give data of the same shape."
+        )
+    return dataset
+
+
+def _asked(run: Run, real: Dataset, count: int) -> Tensor | None:
+    """(count,) classes in the proportions of ``real``; None where the run has no classes."""
+    if not run.classes or real.labels is None or tuple(real.classes) != run.classes:
+        return None
+    return real.labels.repeat(-(-count // len(real.labels)))[:count]

@@ -1,0 +1,246 @@
+"""What to train, decided from the data, the options and the device; each value with a word on where it came from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scorefield.data import Dataset, codec_for
+from scorefield.errors import UserError
+from scorefield.options import SECTIONS
+from scorefield.registry import to_config
+from scorefield.runs import build, fit, recipes
+from scorefield.runs.draft import Draft, rounded
+from scorefield.runs.folder import FORMAT
+from scorefield.runs.story import rows_of
+
+MEASURED = 4096  # examples that σ_data is measured on
+UNET = {name: name for name in ("channels", "mult", "blocks", "attention", "heads", "dropout")}
+NET_OPTIONS = {"unet": UNET, "mlp": {"channels": "width", "blocks": "depth", "dropout": "dropout"}}  # option → argument
+LEARNS = {"unet": ("images", "signals"), "mlp": ("vectors",)}
+KIND_WORDS = {"images": "images", "vectors": "points and tables", "signals": "signals"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A complete config and its story. ``origins`` maps dotted keys to "command line", "default" or "chosen: why"."""
+
+    config: dict[str, Any]
+    origins: dict[str, str]
+    notes: tuple[str, ...] = ()  # sentences the user should read: conversions of the data, compromises
+    folder: Path | None = None
+    step: int = 0  # where training goes on from
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """(data | model | noise | training | device | run, what and why): what a terminal shows before it starts."""
+        return rows_of(self)
+
+    def at(self, folder: Path, step: int = 0) -> Plan:
+        """The same plan, at work in ``folder``."""
+        return replace(self, folder=folder, step=step)
+
+
+def plan(dataset: Dataset, options: dict[str, Any], given: Iterable[str] = (), device: str = "cpu") -> Plan:
+    """Decide everything that training needs. ``options`` are resolved (None: choose); ``given`` names those the user
+    wrote; ``device`` is the type computed on (cpu, cuda, mps).
+
+    Nothing is written and no memory is taken, so every fault is found first. Raises UserError: a model that cannot
+    learn this data, a size that cannot be halved, classes asked of data without, anything a constructor refuses."""
+    draft = Draft(options, set(given))
+    model = _model(dataset, options)
+    recipe = recipes.recipe(dataset.kind, _edge(dataset), device)
+    classes = _classes(dataset, options)
+    _data(draft, dataset)
+    codec = codec_for(dataset)
+    sigma_data = round(_root_mean_square(dataset, codec), 4)
+    draft.section("codec", to_config(codec), "chosen: what the data are made of")
+    _net(draft, dataset, model, recipe, classes, device)
+    _noise(draft, dataset, sigma_data, recipe.level, classes)
+    _train(draft, dataset, recipe, device)
+    _sample(draft)
+    for key, value in options.items():
+        if key.partition(".")[0] in SECTIONS:
+            draft.override(key, value)
+    _rehearse(draft.config, dataset.shape)
+    return Plan(draft.config, draft.origins, tuple(draft.notes))
+
+
+def _rehearse(config: dict[str, Any], shape: tuple[int, ...]) -> None:
+    """Build everything and send one example through it, without memory for either."""
+    x = torch.empty(1, *shape, device="meta")
+    build.outline(config)(x, torch.tensor(0.5, dtype=torch.float64))
+    build.objective(config), build.codec(config)
+    build.settings(config).micro_batch(config["train"]["devices"])
+
+
+def _edge(dataset: Dataset) -> int:
+    shape = dataset.shape
+    return max(shape[1:]) if len(shape) > 1 else shape[0]
+
+
+def _model(dataset: Dataset, options: dict[str, Any]) -> str:
+    asked = options["model"]
+    model = recipes.MODELS[dataset.kind] if asked in (None, "auto") else asked
+    if dataset.kind not in LEARNS[model]:
+        shape = "×".join(map(str, dataset.shape))
+        learns = " and ".join(KIND_WORDS[kind] for kind in LEARNS[model])
+        raise UserError(
+            f"model={model} learns {learns}, but {dataset.name} holds {dataset.kind} of {shape}. "
+            f"Write model={recipes.MODELS[dataset.kind]}, or leave model out."
+        )
+    for name in set(UNET) - set(NET_OPTIONS[model]):
+        if options[name] is not None:
+            raise UserError(f"{name} is an option of model=unet; this run's model is {model}. Leave {name} out.")
+    return model
+
+
+def _classes(dataset: Dataset, options: dict[str, Any]) -> int:
+    found = len(dataset.classes) if dataset.labels is not None else 0
+    if options["conditional"] == "yes" and not found:
+        raise UserError(
+            f"conditional=yes needs classes, and {dataset.name} has none. "
+            "Put each class of images in a folder of its own, or name the column that holds the class: label=NAME."
+        )
+    return 0 if options["conditional"] == "no" or found < 2 else found
+
+
+def _data(draft: Draft, dataset: Dataset) -> None:
+    draft.config["format"] = FORMAT
+    draft.value("data.source", dataset.source, "command line")
+    for name in ("size", "color", "label", "columns", "holdout", "strict", "cache"):
+        draft.option(f"data.{name}", name, None, "")
+    draft.option("data.seed", "seed", 0, "")
+    found = {
+        "name": dataset.name,
+        "kind": dataset.kind,
+        "shape": list(dataset.shape),
+        "examples": len(dataset),
+        "held_out": len(dataset.held_out) if dataset.held_out else 0,
+        "classes": list(dataset.classes),
+        "columns": list(dataset.columns),
+        "fingerprint": dataset.fingerprint,
+    }
+    draft.section("data.found", found, "found in the data")
+    draft.notes += dataset.notes
+
+
+def _root_mean_square(dataset: Dataset, codec: Any) -> float:
+    """√E[x²] of the encoded data, over examples spread evenly through them."""
+    index = torch.linspace(0, len(dataset) - 1, min(len(dataset), MEASURED)).long()
+    encoded = codec.encode(dataset.batch(index)["x"]).double()
+    return max(encoded.square().mean().sqrt().item(), 1e-3)
+
+
+def _net(draft: Draft, dataset: Dataset, model: str, recipe: recipes.Recipe, classes: int, device: str) -> None:
+    option_of = {argument: option for option, argument in NET_OPTIONS[model].items()}
+    draft.value("net.type", model, _origin(draft, "model", f"chosen: the data are {dataset.kind}"))
+    arguments = FITTED[model](draft, dataset, recipe) | {"dropout": recipe.dropout}
+    why = f"for {dataset.kind} of {_edge(dataset)} on {device}"
+    for argument, value in arguments.items():
+        if argument in option_of:
+            draft.option(f"net.{argument}", option_of[argument], value, why)
+        else:
+            draft.value(f"net.{argument}", value, f"chosen: {why}")
+    if draft.options["heads"] is not None:
+        draft.option("net.heads", "heads", None, None)
+    draft.value("net.classes", classes, _origin(draft, "conditional", f"chosen: {classes or 'no'} classes in the data"))
+
+
+def _fit_unet(draft: Draft, dataset: Dataset, recipe: recipes.Recipe) -> dict[str, Any]:
+    channels, *edges = dataset.shape
+    draft.value("net.in_channels", channels, "found in the data")
+    draft.value("net.dims", len(edges), "found in the data")
+    draft.value("net.size", max(edges), "found in the data")
+    mult = draft.options["mult"] or fit.levels(draft, dataset, recipe.net["mult"])
+    return recipe.net | {"mult": mult, "attention": fit.attention(max(edges), len(mult), recipe.net["attention"])}
+
+
+def _fit_mlp(draft: Draft, dataset: Dataset, recipe: recipes.Recipe) -> dict[str, Any]:
+    draft.value("net.dim", dataset.shape[0], "found in the data")
+    return recipe.net
+
+
+FITTED: dict[str, Callable[[Draft, Dataset, recipes.Recipe], dict[str, Any]]] = {"unet": _fit_unet, "mlp": _fit_mlp}
+
+
+def _noise(draft: Draft, dataset: Dataset, sigma_data: float, level: float, classes: int) -> None:
+    schedule = draft.chosen("schedule") or recipes.SCHEDULE
+    predict = draft.chosen("predict") or recipes.PREDICT
+    why = "chosen: EDM's, where every noise level is a unit-variance problem (Karras et al. 2022)"
+    draft.value("process.type", "gaussian", "default")
+    draft.value("process.schedule.type", schedule, _origin(draft, "schedule", why))
+    draft.value("denoiser.type", "preconditioned", "default")
+    draft.value("denoiser.predict", predict, _origin(draft, "predict", why))
+    draft.value("denoiser.sigma_data", sigma_data, "chosen: the root mean square of the encoded data")
+    draft.value("objective.type", "denoising", "default")
+    draft.section("objective.times", *_times(draft, dataset, schedule, sigma_data, level))
+    weight = draft.chosen("weight") or recipes.WEIGHTS[predict]
+    draft.value("objective.weight.type", weight, _origin(draft, "weight", f"chosen: goes with predict={predict}"))
+    if weight == "edm":
+        draft.value("objective.weight.sigma_data", sigma_data, "chosen: as the denoiser's")
+    draft.option("objective.label_dropout", "label_dropout", recipes.LABEL_DROPOUT if classes else 0.0, "for guidance")
+
+
+def _times(
+    draft: Draft, dataset: Dataset, schedule: str, sigma_data: float, level: float
+) -> tuple[dict[str, Any], str]:
+    asked = draft.chosen("times")
+    law = {"type": asked} if asked else dict(recipes.TIMES[schedule])
+    if law["type"] == "log-normal":
+        law |= {"mean": round(level + math.log(2 * sigma_data), 4), "std": recipes.SPREADS[dataset.kind]}
+    if asked:
+        return law, "command line"
+    return {"type": "stratified", "times": law}, f"chosen: goes with schedule={schedule}; stratified for less variance"
+
+
+def _train(draft: Draft, dataset: Dataset, recipe: recipes.Recipe, device: str) -> None:
+    limited = any(draft.options[name] is not None for name in ("steps", "images", "minutes"))
+    why = f"for {dataset.kind} of {_edge(dataset)} on {device}"
+    draft.option("train.steps", "steps", None if limited else recipe.steps, why)
+    draft.option("train.images", "images", None, "")
+    draft.option("train.minutes", "minutes", None, "")
+    draft.option("train.batch", "batch", recipe.batch, why)
+    draft.option("train.lr", "lr", recipe.lr, why)
+    draft.option("train.warmup", "warmup", None, "")
+    for name, value in recipes.TRAINING.items():
+        draft.option(f"train.{name}", name, value, None)
+    draft.config["train"]["clip"] = draft.config["train"]["clip"] or None
+    draft.option("train.ema", "ema", recipes.EMA, None)
+    draft.option("train.seed", "seed", 0, None)
+    flip = {"yes": True, "no": False}.get(draft.options["flip"], dataset.flip_ok)
+    why = "chosen: mirrored, the data stay likely" if flip else "chosen: mirrored, the data would not be data"
+    draft.value("train.flip", flip, _origin(draft, "flip", why))
+    _calendar(draft)
+    draft.value("train.device", device, _origin(draft, "device", "chosen: the best one found"))
+    draft.option("train.devices", "devices", 1, None)
+    draft.option("train.evaluate", "evaluate", True, None)
+
+
+def _calendar(draft: Draft) -> None:
+    """Every so many steps, in round numbers; or spread over a run that only the clock limits."""
+    train = draft.config["train"]
+    steps = train["steps"] or (train["images"] and math.ceil(train["images"] / train["batch"]))
+    for key, name, most in (
+        ("log_every", "log", recipes.LOGS),
+        ("save_every", "save", recipes.SAVES),
+        ("preview_every", "preview", recipes.PREVIEWS),
+    ):
+        every = rounded(steps / most) if steps else 0
+        draft.option(f"train.{key}", name, every, f"at most {most} a run" if steps else "the clock decides")
+    for key, name, most in (("logs", "log", recipes.LOGS), ("previews", "preview", recipes.PREVIEWS)):
+        spread = most if not steps and draft.chosen(name) is None else 0
+        draft.value(f"train.{key}", spread, "chosen: spread over a run of unknown steps" if spread else "default")
+
+
+def _sample(draft: Draft) -> None:
+    draft.section("sample", dict(recipes.SAMPLING), "default")
+
+
+def _origin(draft: Draft, option: str, otherwise: str) -> str:
+    return "command line" if draft.chosen(option) else otherwise

@@ -1,0 +1,149 @@
+"""Every number that ``plan`` chooses, in tables. Change them here and nowhere else."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+
+class Recipe(NamedTuple):
+    """A network and how to train it."""
+
+    net: dict[str, Any]  # arguments of its constructor
+    batch: int  # examples per step
+    lr: float  # peak learning rate of AdamW
+    steps: int  # unless steps, images or minutes are given
+    dropout: float = 0.0
+    level: float = -1.2  # mean of ln σ where training times are log-normal, for data with σ_data = ½
+
+
+def _unet(channels: int, mult: tuple[int, ...], blocks: int, attention: tuple[int, ...], **more: Any) -> dict[str, Any]:
+    return {"channels": channels, "mult": list(mult), "blocks": blocks, "attention": list(attention)} | more
+
+
+def _mlp(width: int, depth: int) -> dict[str, Any]:
+    return {"width": width, "depth": depth}
+
+
+# Images by edge length: the first row whose edge is not smaller is taken, the last one above that.
+IMAGES: dict[str, dict[int, Recipe]] = {
+    "cpu": {
+        # Tiny images have few pixels to average noise over, so their detail is decided at lower noise (Hoogeboom et al.
+        # 2023, section 3.1); measured on the digits: 1-NN accuracy 0.60 at −1.7, 0.63 at −1.2.
+        8: Recipe(_unet(32, (1, 2), 1, (4,), updown="conv"), batch=64, lr=2e-3, steps=2000, dropout=0.1, level=-1.7),
+        16: Recipe(_unet(32, (1, 2, 2), 2, (4,)), batch=64, lr=1e-3, steps=4000),
+        32: Recipe(_unet(32, (1, 2, 2), 1, (8,), updown="conv"), batch=32, lr=1e-3, steps=8000, dropout=0.05),
+        64: Recipe(_unet(32, (1, 2, 3, 3), 1, (8,), updown="conv"), batch=16, lr=1e-3, steps=8000, dropout=0.05),
+        128: Recipe(_unet(32, (1, 1, 2, 2, 3), 1, (8,)), batch=8, lr=5e-4, steps=20000),
+    },
+    "gpu": {
+        8: Recipe(_unet(64, (1, 2), 2, (4,)), batch=256, lr=2e-3, steps=5000, dropout=0.1, level=-1.7),
+        16: Recipe(_unet(96, (1, 2, 2), 2, (8,)), batch=256, lr=1e-3, steps=20000, dropout=0.1),
+        32: Recipe(_unet(128, (2, 2, 2), 4, (16,)), batch=256, lr=5e-4, steps=50000, dropout=0.13),
+        64: Recipe(_unet(128, (1, 2, 2, 2), 3, (16,)), batch=256, lr=2e-4, steps=80000, dropout=0.1),
+        128: Recipe(_unet(128, (1, 1, 2, 2, 3), 2, (16,)), batch=64, lr=1e-4, steps=150000),
+    },
+}
+
+# Points and tables by number of columns.
+VECTORS: dict[str, dict[int, Recipe]] = {
+    "cpu": {
+        4: Recipe(_mlp(192, 4), batch=512, lr=2e-3, steps=4000),
+        32: Recipe(_mlp(384, 4), batch=256, lr=1e-3, steps=8000),
+        512: Recipe(_mlp(512, 6), batch=256, lr=5e-4, steps=10000),
+    },
+    "gpu": {
+        4: Recipe(_mlp(256, 4), batch=2048, lr=2e-3, steps=8000),
+        32: Recipe(_mlp(512, 6), batch=2048, lr=1e-3, steps=20000),
+        512: Recipe(_mlp(1024, 8), batch=1024, lr=5e-4, steps=40000),
+    },
+}
+
+# Signals by length.
+SIGNALS: dict[str, dict[int, Recipe]] = {
+    "cpu": {
+        64: Recipe(_unet(32, (1, 2, 2), 1, (16,)), batch=64, lr=1e-3, steps=6000),
+        512: Recipe(_unet(32, (1, 2, 2, 2), 1, ()), batch=32, lr=1e-3, steps=8000),
+        4096: Recipe(_unet(24, (1, 2, 2, 2, 2), 1, ()), batch=16, lr=5e-4, steps=10000),
+    },
+    "gpu": {
+        64: Recipe(_unet(64, (1, 2, 2), 2, (16,)), batch=256, lr=1e-3, steps=20000),
+        512: Recipe(_unet(96, (1, 2, 2, 2), 2, (64,)), batch=256, lr=5e-4, steps=30000),
+        4096: Recipe(_unet(64, (1, 2, 2, 2, 2, 2), 2, (128,)), batch=64, lr=3e-4, steps=40000),
+    },
+}
+
+RECIPES = {"images": IMAGES, "vectors": VECTORS, "signals": SIGNALS}
+MODELS = {"images": "unet", "vectors": "mlp", "signals": "unet"}  # kind of data → network
+
+SCHEDULE = "edm"
+PREDICT = "edm"
+
+# The law of training times that goes with a schedule, and the weight that gives each prediction a loss of unit scale.
+TIMES: dict[str, dict[str, Any]] = {
+    "edm": {"type": "log-normal"},  # mean from the recipe, std from SPREADS
+    "ve": {"type": "log-normal"},
+    "flow": {"type": "logit-normal"},
+    "vp": {"type": "uniform"},
+    "sub-vp": {"type": "uniform"},
+    "cosine": {"type": "uniform"},
+    "ddpm": {"type": "uniform"},
+}
+WEIGHTS = {"edm": "edm", "x0": "edm", "v": "edm", "flow": "flow", "eps": "simple", "score": "simple"}
+
+# ln σ ~ N(level + ln(σ_data/½), spread²): EDM's −1.2 and 1.2 were found for σ_data = ½, and what matters is σ/σ_data.
+SPREADS = {"images": 1.2, "vectors": 1.5, "signals": 1.4}  # densities with thin parts need the small levels too
+LABEL_DROPOUT = 0.1  # Ho and Salimans 2022
+
+TRAINING = {  # of every recipe
+    "decay": "cosine",
+    "weight_decay": 0.0,
+    "clip": 1.0,
+    "accumulate": 1,
+    "precision": "auto",
+    "compile": "auto",
+    "channels_last": "auto",
+    "keep": 2,
+}
+EMA = [0.10, 0.05]  # σ_rel; the first is sampled
+
+PREVIEWS = 8  # pictures a run
+PREVIEW_SHARE = 0.1  # of the time, beyond which a preview is left out
+SAVES = 10  # checkpoints a run, of which the last two stay
+LOGS = 200  # lines of metrics.jsonl a run
+
+SAMPLING: dict[str, Any] = {"steps": 18, "solver": "exponential2", "grid": {"type": "karras"}, "guidance": 1.0}
+LARGEST_BOTTOM = 16  # images that cannot be halved as often as the recipe does must at least come down to this edge
+
+
+def recipe(kind: str, edge: int, device: str) -> Recipe:
+    """The recipe for ``kind``; ``edge`` is the longest edge of images, columns of vectors, length of signals."""
+    table = RECIPES[kind]["cpu" if device == "cpu" else "gpu"]
+    return next((row for limit, row in table.items() if edge <= limit), list(table.values())[-1])
+
+
+# Samples in a preview and in the report: a fraction of a minute of sampling. Images by the numbers in one example.
+PICTURED_IMAGES = {"cpu": {300: 64, 800: 36, 12_300: 16, 10**9: 4}, "gpu": {50_000: 64, 10**9: 16}}
+PICTURED = {"vectors": 800, "signals": 12}
+FILMED = {"images": (16, 24), "vectors": (600, 8), "signals": (6, 8)}  # kind → most samples and most frames of the film
+
+# Samples that an evaluation draws at most, by the numbers in one example: what the device does in about a minute.
+EVALUATED = {
+    "cpu": {100: 2000, 300: 1000, 3_100: 256, 12_300: 128, 10**9: 64},
+    "gpu": {100: 10_000, 300: 10_000, 3_100: 10_000, 12_300: 5_000, 10**9: 1_000},
+}
+
+
+def evaluated(shape: tuple[int, ...], device: str) -> int:
+    """How many samples an evaluation draws when nobody says."""
+    return _by_size(EVALUATED, shape, device)
+
+
+def pictured(kind: str, shape: tuple[int, ...], device: str) -> int:
+    """How many samples a preview or a report shows."""
+    return PICTURED[kind] if kind in PICTURED else _by_size(PICTURED_IMAGES, shape, device)
+
+
+def _by_size(table: dict[str, dict[int, int]], shape: tuple[int, ...], device: str) -> int:
+    size = math.prod(shape)
+    return next(count for limit, count in table["cpu" if device == "cpu" else "gpu"].items() if size <= limit)

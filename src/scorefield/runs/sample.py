@@ -1,0 +1,175 @@
+"""Drawing samples from a run: sample i of a seed is the same, whatever n, the batch and the device are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from scorefield.core import Rng
+from scorefield.errors import UserError
+from scorefield.guidance import ClassifierFree
+from scorefield.noise import Gaussian
+from scorefield.registry import from_config
+from scorefield.runs import build
+from scorefield.runs.draft import settled
+from scorefield.runs.labels import asked_labels
+from scorefield.runs.samples import Samples
+from scorefield.sampling import trajectory as walk
+
+if TYPE_CHECKING:
+    from scorefield.runs.loading import Run
+
+Progress = Callable[[int, int], None]  # (solver steps done, solver steps in all)
+NUMBERS_AT_ONCE = 2_000_000  # of x_t; a batch is as many examples as hold this many
+BATCH_LIMITS = 1, 2048
+PREVIEW_SEED = 0  # the same in every preview, so that the eye can compare them
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How to get from noise to data: everything that ``sample`` was asked for, ready to be walked for any batch."""
+
+    denoiser: Any
+    times: Tensor
+    solver: Any
+    seed: int
+    shape: tuple[int, ...]
+    device: torch.device
+
+    def states(self, indices: range, labels: Tensor | None) -> Iterator[Any]:
+        """The steps of the examples ``indices``, with ``.x`` (B, *D) encoded."""
+        rng = Rng.each(self.seed, indices)
+        cond = {} if labels is None else {"label": labels[indices.start : indices.stop].to(self.device)}
+        with torch.no_grad():
+            x = self.denoiser.process.prior(torch.empty(len(indices), *self.shape, device=self.device), rng)
+            yield from walk(self.denoiser, x, self.times, solver=self.solver, rng=rng, **cond)
+
+
+def sample(
+    run: Run,
+    n: int = 16,
+    *,
+    steps: int | None = None,
+    solver: str | None = None,
+    grid: str | None = None,
+    eta: float | None = None,
+    label: Any = None,
+    guidance: float | None = None,
+    seed: int = 0,
+    batch: int | None = None,
+    schedule: str | None = None,
+    trajectory: bool = False,
+    progress: Progress | None = None,
+) -> Samples:
+    """``n`` new examples of what the run learned.
+
+    ``steps``, ``solver`` and ``grid`` say how to walk (None: as the run's [sample] section); ``eta`` is fresh noise in
+    each step, for solvers that take it. ``label`` is a class name or number, ``none``, or a sequence taken in turn;
+    None takes all classes in turn. ``guidance`` 1 is none. ``schedule`` walks under another noise schedule than that of
+    training. ``batch`` examples are computed at once. ``trajectory`` keeps every x_t for a film.
+    Raises UserError for a class, solver, grid or schedule that is not known, n or steps below 1, guidance without
+    classes.
+    """
+    if batch is not None and batch < 1:
+        raise UserError(f"batch must be at least 1, got {batch}.")
+    if n < 1:
+        raise UserError(f"n must be at least 1, got {n}. It is how many samples are drawn.")
+    solver, grid, schedule = (settled(word) for word in (solver, grid, schedule))
+    labels = asked_labels(label, run.classes, n)
+    course = _walk(run, steps, solver, grid, eta, guidance, seed, schedule)
+    size = _batch(run.shape) if batch is None else batch
+    drawn = _Drawn(run, course, trajectory)
+    parts = [range(start, min(start + size, n)) for start in range(0, n, size)]
+    tell, each = progress or _say_nothing, len(course.times) - 1
+    for done, part in enumerate(parts):
+        drawn.take(part, labels, lambda step, before=done * each: tell(before + step, each * len(parts)))
+    return drawn.samples(labels, seed)
+
+
+def _say_nothing(done: int, total: int) -> None:
+    pass
+
+
+def _batch(shape: tuple[int, ...]) -> int:
+    low, high = BATCH_LIMITS
+    return max(low, min(high, NUMBERS_AT_ONCE // math.prod(shape)))
+
+
+def _walk(
+    run: Run,
+    steps: int | None,
+    solver: str | None,
+    grid: str | None,
+    eta: float | None,
+    guidance: float | None,
+    seed: int,
+    schedule: str | None,
+) -> Walk:
+    usual = run.config["sample"]
+    denoiser = run.denoiser if schedule is None else under(run.denoiser, schedule)
+    scale = usual["guidance"] if guidance is None else guidance
+    if scale != 1 and not run.classes:
+        raise UserError(f"guidance={scale:g} strengthens a class, but this run learned no classes. Leave guidance out.")
+    count = usual["steps"] if steps is None else steps
+    if count < 1:
+        raise UserError(f"steps must be at least 1, got {count}.")
+    times = build.grid(usual["grid"] if grid is None else grid)(denoiser.process, count)
+    guided = denoiser if scale == 1 else ClassifierFree(denoiser, scale)
+    return Walk(guided, times, build.solver(solver or usual["solver"], eta), seed, run.shape, run.device)
+
+
+def under(denoiser: Any, schedule: str) -> Any:
+    """The same network on another noise schedule (it was told the noise level, never the time)."""
+    return denoiser.under(Gaussian(from_config({"type": schedule}, "schedule", "schedule")))
+
+
+@dataclass
+class _Drawn:
+    """Collects batches; states are kept on the scale of the data, so that noise can be shown."""
+
+    run: Run
+    course: Walk
+    trajectory: bool
+    parts: list[Tensor] = field(default_factory=list)
+    films: list[list[Tensor]] = field(default_factory=list)
+    nfe: int = 0
+
+    def take(self, indices: range, labels: Tensor | None, tell: Callable[[int], None]) -> None:
+        states, step = [], None
+        for count, step in enumerate(self.course.states(indices, labels)):
+            if self.trajectory:
+                states.append(self._decoded(step.x * self._scale(step.t)))
+            tell(count)
+        assert step is not None
+        self.parts.append(self._decoded(step.x))
+        self.films.append(states)
+        self.nfe = step.nfe
+
+    def samples(self, labels: Tensor | None, seed: int) -> Samples:
+        run = self.run
+        frames = tuple(torch.cat(states) for states in zip(*self.films, strict=True))
+        return Samples(
+            x=torch.cat(self.parts),
+            kind=run.kind,
+            labels=labels,
+            classes=run.classes,
+            columns=run.columns,
+            nfe=self.nfe,
+            seed=seed,
+            times=tuple(self.course.times.tolist()) if frames else (),
+            frames=frames,
+        )
+
+    def _decoded(self, z: Tensor) -> Tensor:
+        return self.run.codec.decode(z).cpu()
+
+    def _scale(self, t: Tensor) -> float:
+        """What brings x_t to the root mean square of the data: σ_data / √(α² σ_data² + σ²)."""
+        alpha, sigma = (float(c) for c in self.course.denoiser.process.schedule(t))
+        data = self.run.config["denoiser"]["sigma_data"]
+        return data / (alpha**2 * data**2 + sigma**2) ** 0.5

@@ -1,0 +1,84 @@
+"""A plan in a few lines for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scorefield.runs import build, device
+
+if TYPE_CHECKING:
+    from scorefield.runs.plan import Plan
+
+
+def rows_of(plan: Plan) -> list[tuple[str, str]]:
+    """(label, sentence) for data, model, noise, training, device and run; what was chosen says why."""
+    config = plan.config
+    rows = [
+        ("data", _data(config["data"]["found"])),
+        ("model", _model(plan)),
+        ("noise", _noise(config)),
+        ("train", _train(plan)),
+        ("device", _device(config["train"])),
+    ]
+    return [*rows, ("run", str(plan.folder))] if plan.folder else rows
+
+
+def _data(found: dict[str, Any]) -> str:
+    shape = "×".join(map(str, found["shape"]))
+    classes = f", {len(found['classes'])} classes" if found["classes"] else ""
+    held_out = f", {found['held_out']:,} held out" if found["held_out"] else ""
+    return f"{found['name']}  {found['examples']:,} {found['kind']} of {shape}{classes}{held_out}"
+
+
+def _model(plan: Plan) -> str:
+    net = plan.config["net"]
+    count = build.parameters(build.outline(plan.config))
+    details = {"unet": _unet, "mlp": _mlp}[net["type"]](net)
+    classes = ", class-conditional" if net.get("classes") else ""
+    return f"{net['type']}  {readable(count)} parameters, {details}{classes}{_why(plan, 'net.channels', 'net.width')}"
+
+
+def _unet(net: dict[str, Any]) -> str:
+    levels = "·".join(str(net["channels"] * m) for m in net["mult"])
+    attention = f", attention at {', '.join(map(str, net['attention']))}" if net.get("attention") else ""
+    return f"channels {levels}{attention}"
+
+
+def _mlp(net: dict[str, Any]) -> str:
+    return f"{net['depth']} blocks of {net['width']}"
+
+
+def _noise(config: dict[str, Any]) -> str:
+    times = config["objective"]["times"]
+    law = times.get("times", times)
+    return (
+        f"{config['process']['schedule']['type']} schedule, predicts {config['denoiser']['predict']}, "
+        f"{law['type']} times, σ_data {config['denoiser']['sigma_data']:g}"
+    )
+
+
+def _train(plan: Plan) -> str:
+    train = plan.config["train"]
+    limits = [f"{train[key]:,g} {key}" for key in ("steps", "images", "minutes") if train.get(key)]
+    ema = f"EMA σ_rel {train['ema'][0]:g}" if train["ema"] else "no EMA"
+    rate = f"batch {train['batch']}, lr {train['lr']:g} ({train['decay']}), {ema}"
+    return f"{' or '.join(limits)}, {rate}{_why(plan, 'train.batch')}"
+
+
+def _device(train: dict[str, Any]) -> str:
+    processes = f", {train['devices']} processes" if train["devices"] > 1 else ""
+    return f"{device.describe(train['device'])}{processes}"
+
+
+def _why(plan: Plan, *keys: str) -> str:
+    reasons = [plan.origins.get(key, "") for key in keys]
+    chosen = [reason.removeprefix("chosen: ") for reason in reasons if reason.startswith("chosen: ")]
+    return f" — {chosen[0]}" if chosen else ""
+
+
+def readable(number: float) -> str:
+    """``1.9 M``, ``350 k``, ``87``."""
+    for scale, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= scale:
+            return f"{number / scale:.3g}{unit}"
+    return f"{number:g}"
