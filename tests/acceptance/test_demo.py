@@ -1,0 +1,56 @@
+"""What the README promises of ``python3 run.py demo``, checked on the run that it left, by code that is not ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import scorefield as sf
+
+DEMO = Path(__file__).resolve().parents[2] / "runs" / "demo"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (DEMO / "DONE").exists(), reason="needs the run that `python3 run.py demo` leaves"),
+]
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """1,000 samples, 100 of each class, and the two halves of the data: flat, in [0, 1]."""
+    run = sf.load(DEMO)
+    samples = run.sample(1000, seed=123)  # not the seed of the previews
+    data = run.dataset()
+    flat = [part.flatten(1).double() / 255 for part in (samples.x, data.x, data.held_out.x)]
+    return samples, data, *flat
+
+
+def test_at_least_95_percent_of_the_samples_are_of_the_asked_for_class(drawn):
+    svm = pytest.importorskip("sklearn.svm")
+    samples, data, x, train, held_out = drawn
+    judge = svm.SVC(C=10, gamma=0.064).fit(train, data.labels)
+    assert judge.score(held_out, data.held_out.labels) > 0.97  # the judge itself is sound
+    # at a true rate of 97.5 % the chance of fewer than 95 % among 1,000 is 1e-6
+    assert judge.score(x, samples.labels) >= 0.95
+
+
+def test_one_nearest_neighbour_hardly_tells_samples_from_held_out_digits(drawn):
+    neighbours = pytest.importorskip("sklearn.neighbors")
+    *_, x, _, held_out = drawn
+    n = len(held_out)
+    some = x[sf.Rng(0).permutation(len(x))[:n]]
+    both, real = torch.cat([held_out, some]), torch.arange(2 * n) < n
+    nearest = neighbours.NearestNeighbors(n_neighbors=2).fit(both).kneighbors(both, return_distance=False)[:, 1]
+    accuracy = (real[nearest] == real).double().mean().item()
+    assert accuracy <= 0.62  # 0.5: cannot be told apart; its standard error at this n is 0.012
+
+
+def test_samples_are_no_copies(drawn):
+    """Distances to the nearest training digit are like those of held-out digits, which cannot be copies."""
+    *_, x, train, held_out = drawn
+    ours, theirs = (torch.cdist(part, train).min(1).values for part in (x, held_out))
+    assert 0.9 < (ours.median() / theirs.median()).item() < 1.2
+    near = torch.quantile(theirs, 0.01)
+    assert (ours < near).double().mean() < 0.03  # 1 % expected of fresh digits; 3 % is 6 standard errors above
