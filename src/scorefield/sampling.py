@@ -87,6 +87,7 @@ def sample(
     if steps < 1:
         raise UserError(f"steps must be at least 1, got {steps}.")
     times = (grid or Karras())(denoiser.process, steps) if times is None else as_time(times)
+    _check(times)
     if times[0] != 1:
         raise UserError(f"sampling starts from pure noise at t = 1, but the first time is {times[0]:g}.")
     rng = rng or Rng.each(seed, range(shape[0]))

@@ -142,6 +142,7 @@ def test_trajectory_reports_states_beliefs_and_evaluations():
         ),
         (lambda d: sample(d, (2, 1), times=[1.0, 0.2, 0.3, 0.0]), "times must fall strictly .* got 1, 0.2, 0.3, 0"),
         (lambda d: next(trajectory(d, torch.zeros(1, 1), [0.5])), "at least two times"),
+        (lambda d: sample(d, (2, 1), times=[]), "at least two times"),
         (lambda d: solver("huen"), r"no solver is called 'huen'\. Did you mean 'heun'\?"),
         (lambda d: solver("heun", 0.5), "solver 'heun' takes no eta. Those that do: ddim"),
         (lambda d: Exponential(2, 0.5), "order 2 knows eta=0 and eta=1 only, got 0.5"),
