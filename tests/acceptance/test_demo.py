@@ -32,7 +32,7 @@ def test_at_least_95_percent_of_the_samples_are_of_the_asked_for_class(drawn):
     samples, data, x, train, held_out = drawn
     judge = svm.SVC(C=10, gamma=0.064).fit(train, data.labels)
     assert judge.score(held_out, data.held_out.labels) > 0.97  # the judge itself is sound
-    # at a true rate of 97.5 % the chance of fewer than 95 % among 1,000 is 1e-6
+    # at a true rate of 97.5 % the chance of fewer than 95 % among 1,000 is 2.4e-6
     assert judge.score(x, samples.labels) >= 0.95
 
 
@@ -44,6 +44,7 @@ def test_one_nearest_neighbour_hardly_tells_samples_from_held_out_digits(drawn):
     both, real = torch.cat([held_out, some]), torch.arange(2 * n) < n
     nearest = neighbours.NearestNeighbors(n_neighbors=2).fit(both).kneighbors(both, return_distance=False)[:, 1]
     accuracy = (real[nearest] == real).double().mean().item()
+    # The target of the demo. Recipes near this one gave 0.59 to 0.62, so a change of recipe can cross it by chance.
     assert accuracy <= 0.62  # 0.5: cannot be told apart; its standard error at this n is 0.012
 
 
@@ -53,4 +54,6 @@ def test_samples_are_no_copies(drawn):
     ours, theirs = (torch.cdist(part, train).min(1).values for part in (x, held_out))
     assert 0.9 < (ours.median() / theirs.median()).item() < 1.2
     near = torch.quantile(theirs, 0.01)
-    assert (ours < near).double().mean() < 0.03  # 1 % expected of fresh digits; 3 % is 6 standard errors above
+    assert (
+        (ours < near).double().mean() < 0.03
+    )  # 1 % expected of fresh digits; 3 % is 4 standard errors above, that of the quantile included
