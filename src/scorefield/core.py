@@ -13,6 +13,8 @@ from typing import Any, Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
+from .errors import UserError
+
 B = TypeVar("B", bound="Belief")
 M = TypeVar("M")
 
@@ -64,7 +66,16 @@ class Denoiser(Protocol[B]):
 class Solver(Protocol[M]):
     """One step of a sampler. ``memory`` is whatever the method carries from step to step."""
 
-    def init(self) -> M: ...
+    @property
+    def tabulates(self) -> bool:
+        """Whether x_s is affine in the state, the beliefs and fresh noise, with coefficients that depend on the times
+        alone: such a solver can be written down as a ``Table``, and ``sample`` runs it that way."""
+        ...
+
+    def init(self, process: Any, times: Tensor) -> M:
+        """The memory at the start of a walk over the falling ``times`` (n + 1,). Raises UserError, before any
+        evaluation, when the process lacks a capability or the times do not suit the method."""
+        ...
 
     def step(self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: M, rng: Rng) -> tuple[Tensor, M]:
         """One step t → s: (x_t, memory) ↦ (x_s, memory)."""
@@ -100,14 +111,14 @@ class Rng:
 
     def __init__(self, seed: int | Sequence[int], device: torch.device | str = "cpu") -> None:
         self.per_example = not isinstance(seed, int)
-        self._seeds = [seed] if isinstance(seed, int) else list(seed)
+        self._seeds: Sequence[int] = [seed] if isinstance(seed, int) else seed
         self.device = torch.device(device)
         self._made: dict[torch.device, list[torch.Generator]] = {}
 
     @classmethod
     def each(cls, seed: int, indices: Sequence[int], device: torch.device | str = "cpu") -> Rng:
         """One generator per example: example ``i`` of seed ``seed`` is the same whatever batch it is drawn in."""
-        return cls([cls.fold(seed, i) for i in indices], device)
+        return cls(_Folded(seed, indices), device)
 
     @staticmethod
     def fold(*numbers: int) -> int:
@@ -152,8 +163,31 @@ class Rng:
         return self._made[device]
 
 
+class _Folded(Sequence[int]):
+    """The seeds of ``Rng.each``, worked out when a number is drawn: a deterministic walk needs none."""
+
+    def __init__(self, seed: int, indices: Sequence[int]) -> None:
+        self.seed, self.indices = seed, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, i: Any) -> Any:
+        return Rng.fold(self.seed, self.indices[i])
+
+
 _CPU = torch.device("cpu")
 _MASK = (1 << 64) - 1
+
+
+def need(process: Any, solver: Any, *capabilities: str) -> None:
+    """Raise UserError, in one sentence, when ``process`` lacks a capability that ``solver`` calls."""
+    missing = [name for name in capabilities if not callable(getattr(process, name, None))]
+    if missing:
+        raise UserError(
+            f"{type(solver).__name__} needs a process with {' and '.join(missing)}, which {type(process).__name__} "
+            "has not. Use Ancestral, which works on every process, or a Gaussian process."
+        )
 
 
 def as_time(t: float | Sequence[float] | Tensor) -> Tensor:

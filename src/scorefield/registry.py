@@ -79,7 +79,8 @@ def to_config(obj: Any) -> Any:
 
 
 def from_config(config: Any, family: str, path: str = "config", **given: Any) -> Any:
-    """Build what ``config`` describes; nested dicts with a ``type`` are built first, in the family of their key.
+    """Build what ``config`` describes; nested dicts with a ``type`` are built first, in the family of their key or,
+    where no family has that name, in the family that they are part of (the ``inner`` of a solver is a solver).
 
     ``given`` are ready-made arguments that stand beside those of the config (a network for a denoiser).
     Raises UserError with the path of the fault: an unknown name, an unknown or ill-typed argument.
@@ -87,7 +88,9 @@ def from_config(config: Any, family: str, path: str = "config", **given: Any) ->
     if not isinstance(config, dict) or "type" not in config:
         raise UserError(f"{path} needs a 'type'.{suggest('', names(family)) if names(family) else ''}")
     cls = find(config["type"], family, path)
-    arguments = {k: _build(v, k, f"{path}.{k}") for k, v in config.items() if k != "type"} | given
+    own = {parameter.name for parameter in parameters(cls)}
+    homes = {k: family if k in own and k not in _FAMILIES else k for k in config if k != "type"}
+    arguments = {k: _build(config[k], home, f"{path}.{k}") for k, home in homes.items()} | given
     from .config import validate_call  # pydantic lives there; numerics never need it
 
     arguments = validate_call(cls, arguments, path)
@@ -97,13 +100,13 @@ def from_config(config: Any, family: str, path: str = "config", **given: Any) ->
         raise UserError(f"{path}: {error}") from error
 
 
-def _build(value: Any, key: str, path: str) -> Any:
+def _build(value: Any, family: str, path: str) -> Any:
     if isinstance(value, dict) and "type" in value:
-        if key not in _FAMILIES:
-            raise UserError(f"{path}: nothing registered belongs here.{suggest(key, _FAMILIES)}")
-        return from_config(value, key, path)
+        if family not in _FAMILIES:
+            raise UserError(f"{path}: nothing registered belongs here.{suggest(family, _FAMILIES)}")
+        return from_config(value, family, path)
     if isinstance(value, list):
-        return [_build(v, key, f"{path}[{i}]") for i, v in enumerate(value)]
+        return [_build(v, family, f"{path}[{i}]") for i, v in enumerate(value)]
     return value
 
 

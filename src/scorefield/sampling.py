@@ -13,6 +13,8 @@ from .core import Denoiser, Process, Rng, Solver, as_time
 from .errors import UserError
 from .solvers.exponential import Exponential
 from .solvers.grids import Grid, Karras
+from .solvers.table import Table
+from .solvers.tabulate import tabulate
 
 
 class Step(NamedTuple):
@@ -25,17 +27,18 @@ class Step(NamedTuple):
 
 
 class _Watched:
-    """The denoiser as a solver sees it: conditions bound, evaluations counted, the last belief kept for the viewer."""
+    """The denoiser as a solver sees it: conditions bound, evaluations counted, the last belief kept for the viewer. It
+    is asked in ``dtype``, whatever that of the state is."""
 
-    def __init__(self, denoiser: Denoiser, cond: dict[str, Any]) -> None:
-        self.denoiser, self.cond, self.belief, self.nfe = denoiser, cond, None, 0
+    def __init__(self, denoiser: Denoiser, cond: dict[str, Any], dtype: torch.dtype) -> None:
+        self.denoiser, self.cond, self.dtype, self.belief, self.nfe = denoiser, cond, dtype, None, 0
 
     @property
     def process(self) -> Process:
         return self.denoiser.process
 
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Any:
-        self.belief, self.nfe = self.denoiser(x, t, **self.cond, **cond), self.nfe + 1
+        self.belief, self.nfe = self.denoiser(x.to(self.dtype), t, **self.cond, **cond), self.nfe + 1
         return self.belief
 
 
@@ -43,24 +46,37 @@ class _Watched:
 def trajectory(
     denoiser: Denoiser,
     x: Tensor,
-    times: Sequence[float] | Tensor,
+    times: Sequence[float] | Tensor | None = None,
     *,
     solver: Solver | None = None,
+    table: Table | None = None,
     rng: Rng | None = None,
     **cond: Any,
 ) -> Iterator[Step]:
-    """Yield a ``Step`` at every one of the falling ``times`` in [0, 1], from x (B, *D) at times[0].
+    """Yield a ``Step`` at every one of the falling ``times`` in [0, 1], from x (B, *D) at times[0]; or, with ``table``,
+    at each of its rows.
 
-    Progress bars, previews, films and early stops are loops over this. ``cond`` goes to the denoiser.
-    Raises UserError, before any evaluation, when the times do not fall from at most 1 to at least 0.
+    Progress bars, previews, films and early stops are loops over this. ``cond`` goes to the denoiser. The denoiser is
+    asked in the dtype of x; the state is kept in float32 at least. Raises UserError, before any evaluation, when the
+    times do not fall from at most 1 to at least 0, and when solver, table and process do not suit each other.
     """
-    times = as_time(times if torch.is_tensor(times) else list(times))
-    _check(times)
-    solver, rng = solver or Exponential(2), rng or Rng.each(0, range(len(x)))
-    watched, memory = _Watched(denoiser, cond), solver.init()
+    walker: Any
+    if table is not None:
+        if times is not None or solver is not None:
+            raise UserError("a table brings its own times and steps: give either table or times and solver.")
+        times, walker = table.times, table
+    else:
+        if times is None:
+            raise UserError("a trajectory needs times, or a table that brings them.")
+        times, walker = as_time(times if torch.is_tensor(times) else list(times)), solver or Exponential(2)
+        _check(times)
+    rng = rng or Rng.each(0, range(len(x)))
+    watched = _Watched(denoiser, cond, x.dtype)
+    memory: Any = walker.init(denoiser.process, times)
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
     yield Step(times[0], x, None, 0)
     for t, s in pairwise(times.unbind()):
-        x, memory = solver.step(watched, x, t, s, memory, rng)
+        x, memory = walker.step(watched, x, t, s, memory, rng)
         yield Step(s, x, watched.belief, watched.nfe)
 
 
@@ -72,6 +88,7 @@ def sample(
     solver: Solver | None = None,
     grid: Grid | None = None,
     times: Sequence[float] | Tensor | None = None,
+    table: Table | None = None,
     seed: int = 0,
     rng: Rng | None = None,
     dtype: torch.dtype | None = None,
@@ -81,20 +98,47 @@ def sample(
     """x₀ of ``shape`` (B, *D) from the model: the prior at t = 1, then the last element of a trajectory to t = 0.
 
     ``steps`` on ``grid`` (default Karras), or explicit ``times``; ``solver`` default Exponential(2), one evaluation a
-    step. Example i of ``seed`` is the same whatever the batch size; ``rng`` replaces the seed.
-    Raises UserError for steps < 1 or a grid that does not fall from 1.
+    step. A solver that can be written down runs as its table (the same to rounding, without arithmetic on schedules in
+    the loop); ``table`` gives one outright. Example i of ``seed`` is the same whatever the batch size; ``rng`` replaces
+    the seed. Raises UserError for steps < 1 or times that do not fall from 1.
     """
+    process, rng = denoiser.process, rng or Rng.each(seed, range(shape[0]))
+    empty, walker = torch.empty(tuple(shape), dtype=dtype, device=device), solver or Exponential(2)
+    if table is None:
+        falling = _planned(process, steps, grid, times)
+        if not walker.tabulates:
+            x = noise_at(process, falling[0], empty, rng)
+            *_, last = trajectory(denoiser, x, falling, solver=walker, rng=rng, **cond)
+            return last.x.to(x.dtype)
+        table = tabulate(walker, process, falling)
+    elif not (solver is grid is times is None):
+        raise UserError("a table brings its own times and steps: give it alone, without solver, grid or times.")
+    return _run(table, denoiser, noise_at(process, table.times[0], empty, rng), rng, cond)
+
+
+def noise_at(process: Any, t: Tensor, like: Tensor, rng: Rng) -> Tensor:
+    """Pure noise to start a walk from, shaped like ``like`` (B, *D): the prior, at t < 1 with the deviation σ_t of that
+    time, as libraries do whose grids begin below 1."""
+    x = process.prior(like, rng)
+    return x if t == 1 else x * (process.schedule(t).sigma / process.schedule(as_time(1.0)).sigma)
+
+
+@torch.no_grad()
+def _run(table: Table, denoiser: Denoiser, x: Tensor, rng: Rng, cond: dict[str, Any]) -> Tensor:
+    """The same as the last element of a trajectory, in a loop with nothing else in it."""
+    wide = torch.promote_types(x.dtype, torch.float32)
+    asked = denoiser if wide == x.dtype else _Watched(denoiser, cond, x.dtype)
+    return table.run(asked, x.to(wide), rng, **({} if asked is not denoiser else cond)).to(x.dtype)
+
+
+def _planned(process: Any, steps: int, grid: Grid | None, times: Sequence[float] | Tensor | None) -> Tensor:
     if steps < 1:
         raise UserError(f"steps must be at least 1, got {steps}.")
-    times = (grid or Karras())(denoiser.process, steps) if times is None else as_time(times)
-    _check(times)
-    if times[0] != 1:
-        raise UserError(f"sampling starts from pure noise at t = 1, but the first time is {times[0]:g}.")
-    rng = rng or Rng.each(seed, range(shape[0]))
-    x = denoiser.process.prior(torch.empty(tuple(shape), dtype=dtype, device=device), rng)
-    for step in trajectory(denoiser, x, times, solver=solver, rng=rng, **cond):
-        x = step.x
-    return x
+    falling = (grid or Karras())(process, steps) if times is None else as_time(times)
+    _check(falling)
+    if times is not None and falling[0] != 1:
+        raise UserError(f"sampling starts from pure noise at t = 1, but the first time is {falling[0]:g}.")
+    return falling
 
 
 def _check(times: Tensor) -> None:

@@ -5,34 +5,76 @@ import torch
 
 from scorefield import Gaussian, GaussianMixture, Rng, UserError, sample, solver, trajectory
 from scorefield.noise import EDM, VP, Cosine, Flow
-from scorefield.solvers import NAMES, Exponential, Karras, LogSNR, RungeKutta, Trailing, Uniform
-from scorefield.solvers.exponential import aim_weights, exponential_moments
-from scorefield.solvers.runge_kutta import TABLES
-from scorefield.testing import check_solver, convergence_order, gaussian_endpoint
+from scorefield.solvers import NAMES, Churn, Exponential, Karras, LogSNR, Restart, RungeKutta, Trailing, Uniform, named
+from scorefield.solvers.weights import aim_weights, exponential_moments
+from scorefield.testing import check_solver, convergence_order, gaussian_endpoint, moment_error, weak_order
+from scorefield.testing.linear import fitted_order
 from tests.components import CONTINUOUS, GRIDS, ORDERS, PROCESSES, SCHEDULES, SOLVERS
 
 
-def test_every_named_solver_is_under_test():
-    assert set(NAMES) == set(ORDERS)
+def pairs(names):
+    """Every solver on every schedule; the quick suite runs a third of them, such that both are covered."""
+    return [
+        pytest.param(name, schedule, marks=() if (i + j) % 3 == 0 else pytest.mark.slow, id=f"{name}-{schedule}")
+        for i, name in enumerate(names)
+        for j, schedule in enumerate(CONTINUOUS)
+    ]
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+NOISY = [name for name, entry in NAMES.items() if entry.order and entry.noisy and named(name).tabulates]
+
+
+@pytest.mark.parametrize("name", [name for name in SOLVERS if name != "gotta-go-fast"])  # slow: in its own file
 def test_solver_obeys_its_laws_on_every_schedule(name):
-    for process in PROCESSES[:: 3 if name in ("rk4", "midpoint") else 1]:  # the tables are alike, these are slow
+    first = list(SOLVERS).index(name) % 3  # every third schedule, another third for the next solver
+    for process in PROCESSES[first::3]:
         check_solver(SOLVERS[name], process)
 
 
-@pytest.mark.parametrize("name", [name for name, order in ORDERS.items() if order])
-@pytest.mark.parametrize("schedule", CONTINUOUS, ids=repr)
+@pytest.mark.parametrize(("name", "schedule"), pairs(ORDERS))
 def test_solver_has_the_order_it_claims(name, schedule):
     assert convergence_order(SOLVERS[name], Gaussian(schedule)) >= ORDERS[name] - 0.35
 
 
+@pytest.mark.parametrize(("name", "schedule"), pairs(sorted({*NOISY} - {"edm", "restart"})))
+def test_noisy_solver_has_the_weak_order_it_claims(name, schedule):
+    """On the moments of Gaussian data, exact laws in and out."""
+    assert weak_order(SOLVERS[name], Gaussian(schedule)) >= NAMES[name].order - 0.35
+
+
+@pytest.mark.parametrize("schedule", [EDM(), *(pytest.param(s, marks=pytest.mark.slow) for s in CONTINUOUS)], ids=repr)
+def test_churn_and_restart_have_the_order_of_the_solver_inside(schedule):
+    """Churn that fits into 40 steps uncapped, begins inside of the walk and adds no more than it should (EDM's 1.003 is
+    a bias); a restart whose own steps are refined with the others."""
+    steps, process = (40, 80, 160), Gaussian(schedule)
+    start = process.time(-torch.tensor(10.0).double().log()).item()
+    churned = [moment_error(Churn(churn=5.0, high=5.0, noise=1.0), process, n, start) for n in steps]
+    again = [moment_error(Restart(steps=n // 8), process, n) for n in steps]
+    assert fitted_order(steps, churned) >= 2 - 0.35 and fitted_order(steps, again) >= 2 - 0.35
+
+
+def test_published_third_order_is_of_second_and_its_correction_of_third():
+    """The local defect is h³ (reference: order 2.0 and 3.0 with a good start); ODE and SDE alike."""
+    process = Gaussian(Cosine())
+    assert convergence_order(named("dpmpp3m-published"), process) < 2.4
+    assert convergence_order(named("dpmpp3m"), process) > 2.75
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_noisy_samples_have_the_moments_of_the_closed_form(name):
+    """20,000 samples of N(0.3, ¼) data in 12 steps; the sampler's own exact law is known, so both bounds are 5 standard
+    errors: 1.1e-6 false alarms a test, 3e-5 over all of them."""
+    process = Gaussian(VP())
+    times = Karras()(process, 12)
+    denoiser = GaussianMixture.isotropic(torch.tensor([[0.3]]).double(), 0.5).denoiser(process)
+    law = gaussian_endpoint(SOLVERS[name], process, times, 0.3, 0.25)
+    got = sample(denoiser, (20_000, 1), times=times, solver=SOLVERS[name], rng=Rng(11), dtype=torch.float64)
+    assert abs(got.mean().item() - law.mean) < 5 * law.std / 20_000**0.5
+    assert abs(got.std().item() / law.std - 1) < 5 / 40_000**0.5
+
+
 def test_the_one_tableau_without_a_name_has_its_order_too():
-    unnamed = set(TABLES) - set(NAMES)
-    assert unnamed == {"kutta3"}
-    for schedule in CONTINUOUS:
-        assert convergence_order(RungeKutta("kutta3"), Gaussian(schedule)) >= 3 - 0.35
+    assert convergence_order(RungeKutta("kutta3"), Gaussian(VP())) >= 3 - 0.35
 
 
 # Relative error of the deviation of EDM's samplers on N(0, S) from the exact √S · 80/√(S + 6400): the numbers that
@@ -61,7 +103,9 @@ def test_flow_euler_gives_the_textbook_numbers():
 
 
 @pytest.mark.parametrize("schedule", CONTINUOUS, ids=repr)
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize(
+    "name", [name for name in SOLVERS if name.split(",")[0] not in NAMES or name in {*ORDERS, *NOISY}]
+)
 def test_every_solver_tends_to_the_law_of_the_data(name, schedule):
     """Mean and deviation on N(0.3, ¼), exactly, at 100 steps. Order p errs by C (range of λ / 100)ᵖ; DDPM and Euler are
     of order 1, and Euler in the geometric clock of VE has the largest C. The start is N(0, σ₁²) where N(α₁ 0.3, …) is
@@ -72,7 +116,8 @@ def test_every_solver_tends_to_the_law_of_the_data(name, schedule):
     process = Gaussian(schedule)
     start = 0.3 / (process.log_ratio(torch.tensor(1.0).double()).neg().exp().item())
     got = gaussian_endpoint(SOLVERS[name], process, LogSNR()(process, 100), 0.3, 0.25)
-    first = ORDERS.get(name.split(",")[0]) in (None, 1) or "eta" in name
+    base = NAMES.get(name.split(",")[0])
+    first = base is not None and (base.order == 1 or base.noisy or "eta" in name)
     assert abs(got.mean - 0.3) < start + (0.02 if first else 2e-3)
     assert abs(got.std / 0.5 - 1) < ((0.3 if name == "euler" else 0.09) if first else 0.02)
 
@@ -155,9 +200,8 @@ def test_trajectory_reports_states_beliefs_and_evaluations():
         (lambda d: next(trajectory(d, torch.zeros(1, 1), [0.5])), "at least two times"),
         (lambda d: sample(d, (2, 1), times=[]), "at least two times"),
         (lambda d: solver("huen"), r"no solver is called 'huen'\. Did you mean 'heun'\?"),
-        (lambda d: solver("heun", 0.5), "solver 'heun' takes no eta. Those that do: ddim"),
-        (lambda d: Exponential(2, 0.5), "order 2 knows eta=0 and eta=1 only, got 0.5"),
-        (lambda d: Exponential(4), "order must be 1, 2 or 3, got 4"),
+        (lambda d: solver("heun", 0.5), "solver 'heun' takes no eta. Those that do: ddim, dpmpp2m, dpmpp3m"),
+        (lambda d: Exponential(5), "order must be 1, 2, 3 or 4, got 5"),
         (lambda d: Exponential(1, 1.5), "eta must be between 0"),
         (lambda d: RungeKutta("rk5"), "no Runge–Kutta method is called 'rk5'"),
     ],

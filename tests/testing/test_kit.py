@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -44,7 +44,7 @@ class Late(Exponential):
     """Claims order 2 and forgets its past."""
 
     def step(self, denoiser, x, t, s, memory, rng):
-        return super().step(denoiser, x, t, s, (), rng)
+        return super().step(denoiser, x, t, s, replace(memory, past=()), rng)
 
 
 class Coupled:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..belief import Moments
 from ..core import Rng, as_time, like, slope
 from ..registry import register
 from .schedules import Scales, Schedule
+
+
+class Bridge(NamedTuple):
+    """x_s = keep · x_t + aim · x₀ + fresh · ε, given x_t and x₀."""
+
+    keep: Tensor
+    aim: Tensor
+    fresh: Tensor
 
 
 @register("gaussian", "process")
@@ -26,8 +36,13 @@ class Gaussian:
 
     def rates(self, t: Tensor, x: Tensor) -> Scales:
         """(dα/dt, dσ/dt), ready to multiply x, by differentiation of the schedule."""
+
+        def both(u: Tensor) -> Tensor:
+            alpha, sigma = self.schedule(u)
+            return alpha[0] + sigma[1]  # one pass backward for the two rates
+
         t = as_time(t)
-        return Scales(*(like(slope(lambda u, i=i: self.schedule(u)[i], t), x) for i in range(2)))
+        return Scales(*(like(rate, x) for rate in slope(both, torch.stack([t, t])).unbind()))
 
     def log_ratio(self, t: Tensor) -> Tensor:
         """λ = log α/σ (half the log-SNR), the clock in which the probability-flow ODE is simplest. +∞ at t = 0, and
@@ -49,27 +64,34 @@ class Gaussian:
         return alpha * x0 + sigma * rng.normal(x0)
 
     def reverse(self, x: Tensor, belief: Moments, t: Tensor, s: Tensor, rng: Rng, eta: float = 1.0) -> Tensor:
-        """x_s from x_t by DDIM's family of bridges (Song et al. 2021a, eq. 7 and 12) for any (α, σ): η = 1 is the
-        Markov posterior q(x_s | x_t, x₀) of DDPM, η = 0 the probability-flow step.
+        """x_s from x_t along ``bridge``; η = 1 draws from DDPM's Markov posterior, η = 0 is the probability-flow step.
 
-        Regular at both ends: α_t = 0 and σ_s = 0 need no special case. A belief that carries a variance widens
-        the step by the law of total variance (Bao et al. 2022, eq. 11); at η = 0 the step stays deterministic.
+        A belief that carries a variance widens the step by the law of total variance (Bao et al. 2022, eq. 11); at
+        η = 0 the step stays deterministic.
         """
-        (a_t, s_t), (a_s, s_s) = self.scales(t, x), self.scales(s, x)
-        fresh = eta**2 * s_s**2 * (1 - (a_t * s_s / (a_s * s_t)) ** 2).clamp_min(0)
-        keep = (s_s**2 - fresh).clamp_min(0).sqrt() / s_t
-        aim = a_s - a_t * keep
+        keep, aim, fresh = (like(c, x) for c in self.bridge(as_time(t), as_time(s), eta))
         x_s = aim * belief.mean + keep * x
         if eta == 0:
             return x_s
-        var = fresh if belief.var is None else fresh + aim**2 * belief.var
-        return x_s + var.sqrt() * rng.normal(x)
+        std = fresh if belief.var is None else (fresh**2 + aim**2 * belief.var).sqrt()
+        return x_s + std * rng.normal(x)
 
     def weight(self, t: Tensor) -> Tensor:
         """SNR + 1: for data of unit variance every noise level then weighs the same (Salimans and Ho 2022)."""
         return self.schedule(as_time(t)).snr + 1
 
     # Capabilities: what further consumers may ask of a process that has them.
+
+    def bridge(self, t: Tensor, s: Tensor, eta: Tensor | float = 1.0) -> Bridge:
+        """DDIM's family q_η(x_s | x_t, x₀) (Song et al. 2021a, eq. 7 and 12) for any (α, σ); () or (B,), float64.
+
+        η = 1 is the Markov posterior of DDPM, η = 0 deterministic; larger η, up to all of σ_s fresh, is defined too.
+        Regular at both ends: α_t = 0 and σ_s = 0 need no special case.
+        """
+        (a_t, s_t), (a_s, s_s) = self.schedule(t), self.schedule(s)
+        fresh = eta**2 * s_s**2 * (1 - (a_t * s_s / (a_s * s_t)) ** 2).clamp_min(0)
+        keep = (s_s**2 - fresh).clamp_min(0).sqrt() / s_t
+        return Bridge(keep, a_s - a_t * keep, fresh.sqrt())
 
     def velocity(self, x: Tensor, belief: Moments, t: Tensor) -> Tensor:
         """dx/dt of the probability-flow ODE, α̇ x̂₀ + σ̇ (x − α x̂₀)/σ (Song et al. 2021, eq. 13). Needs σ_t > 0."""

@@ -1,95 +1,179 @@
 """Exponential multistep solvers for Gaussian diffusion, all of them one rule.
 
-Every x₀-prediction method takes the *same* step, ``Gaussian.reverse``, and differs only in the clean image it aims
-at: a weighted average of the last few beliefs, weights summing to one. With λ = log α/σ the exact step of the
-probability-flow ODE aims at ∫ e^λ x̂₀(λ) dλ / ∫ e^λ dλ; interpolating x̂₀(λ) through the last n beliefs gives weights.
+Every one takes the *same* step, the bridge of the process, and differs only in what it aims at: a weighted average of
+the last few beliefs (``weights.py``), in clean images or in noise. A corrector (UniPC, SA-Solver) uses the next belief,
+when it comes, to mend the step that led to it, at no further evaluation.
 
-    Exponential(1)         DDIM               Exponential(2)         DPM-Solver++(2M), exact weights
-    Exponential(1, eta=1)  DDPM               Exponential(2, eta=1)  SDE-DPM-Solver++(2M)
+    Exponential(1)            DDIM                     Exponential(2, weights="published")   DPM-Solver++(2M)
+    Exponential(1, eta=1)     DDPM                     Exponential(2, eta=1)                 SDE-DPM-Solver++(2M)
+    Exponential(2, space="eps", clock="t")  tAB-DEIS   Exponential(3, corrector=4)           UniPC-3
+    Exponential(3, corrector=4, tau=1)                 SA-Solver
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..belief import Moments
-from ..core import Denoiser, Rng
-from ..errors import UserError
+from ..core import Denoiser, Rng, need
+from ..errors import UserError, suggest
 from ..registry import register
-
-Memory = tuple[tuple[Tensor, Tensor], ...]  # (λ, mean) of the last beliefs, newest last
-
-
-def exponential_moments(h: Tensor, count: int) -> Tensor:
-    """∫₀¹ e^{hv} vᵏ dv / ∫₀¹ e^{hv} dv for k = 0 … count − 1, (count,) float64, h > 0.
-
-    By parts, M_k = 1/(1 − e^{−h}) − (k/h) M_{k−1}; for h < 1 that cancels, so the Taylor series in h takes over:
-    numerator Σ_j hʲ/(j! (j + k + 1)), exact to rounding with 20 terms.
-    """
-    if h < 1:
-        j = torch.arange(20, dtype=torch.float64)
-        terms = h**j / torch.lgamma(j + 1).exp()
-        sums = torch.stack([(terms / (j + k + 1)).sum() for k in range(count)])
-        return sums / sums[0]
-    moments = [torch.ones_like(h)]
-    for k in range(1, count):
-        moments.append(1 / -torch.expm1(-h) - k / h * moments[-1])
-    return torch.stack(moments)
+from .weights import RULES, aim_weights, quadrature_weights
 
 
-def aim_weights(nodes: list[Tensor], t: Tensor, s: Tensor, rate: float = 1.0) -> Tensor:
-    """Weights (n,) of the beliefs at λ = ``nodes`` for a step λ: t → s under the kernel e^{rate λ}.
+class Space(NamedTuple):
+    """What is averaged: the belief's value in these units, the way back to a clean image, and the kernel's rate at
+    η = 0."""
 
-    The polynomial through n beliefs is integrated exactly (Lu et al. 2022b, eq. 3.3), so a belief that is a polynomial
-    of degree n − 1 in λ is followed without error. Across an infinite step only the last node is meaningful.
-    """
-    h = (s - t) * rate
-    if not torch.isfinite(h):
-        return torch.cat([t.new_zeros(len(nodes) - 1), t.new_ones(1)])
-    u = torch.stack([(node - t) / (s - t) for node in nodes])
-    powers = torch.arange(len(nodes), dtype=torch.float64)[:, None]
-    return torch.linalg.solve(u**powers, exponential_moments(h, len(nodes)))
+    of: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # (mean, x, α, σ) ↦ value
+    mean: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # (value, x, α, σ) ↦ mean
+    rate: float
+
+
+SPACES = {
+    "x0": Space(lambda mean, x, alpha, sigma: mean, lambda value, x, alpha, sigma: value, 1.0),
+    "eps": Space(
+        lambda mean, x, alpha, sigma: (x - alpha * mean) / sigma,
+        lambda value, x, alpha, sigma: (x - sigma * value) / alpha,
+        -1.0,
+    ),
+}
+CLOCKS: dict[str, Callable[[Any, Tensor], Tensor]] = {  # (process, λ) ↦ where on the clock
+    "lambda": lambda process, lam: lam,
+    "t": lambda process, lam: process.time(lam),
+    "sigma": lambda process, lam: (-lam).exp(),
+}
+
+
+class Node(NamedTuple):
+    """A belief at λ, in the units of the space."""
+
+    lam: Tensor
+    value: Tensor
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The times left, the last beliefs (newest last), and what the last step did, for the corrector."""
+
+    left: int
+    past: tuple[Node, ...] = ()
+    aim: Tensor | None = None  # what the step that led here aimed at
+    gain: Tensor = field(default_factory=lambda: torch.zeros(()))  # by how much x moves when that aim moves by 1
+    rate: Tensor | float = 1.0
 
 
 @register("exponential", "solver")
 @dataclass(frozen=True)
 class Exponential:
-    """Multistep exponential integrator of ``order`` 1 to 3: one evaluation a step, and one more in the first step of
-    order 3, which has no past to extrapolate and would hold the whole method to order 2.
+    """The polynomial through the last ``order`` beliefs, integrated exactly (Lu et al. 2022b, eq. 3.3; Zhang and Chen
+    2023, eq. 15). One evaluation a step; the first steps use the beliefs that there are.
 
-    ``eta`` 0 follows the probability-flow ODE, 1 the reverse SDE; between them only order 1 (DDIM, Song et al. 2021a)
-    is defined. Raises UserError outside these ranges.
+    - ``eta`` ≥ 0 is the fresh noise of DDIM, in units of DDPM's; ``tau`` that of SA-Solver (Xue et al. 2023), a rate of
+      the SDE, at σ/α inside ``tau_span``. Both are 0 for the probability-flow ODE and 1 for the reverse SDE.
+    - ``corrector`` n > 0 mends each step with n beliefs, the one at its end included: order n (Zhao et al. 2023).
+    - ``space`` x0 or eps: what is averaged. ``clock``: lambda, t or sigma, in which it is a polynomial.
+    - ``weights`` is exact, or a short cut of the literature (``weights.RULES``).
+    - ``lower_final`` uses k beliefs at most with k steps left, as the official codes do on short grids.
+
+    Raises UserError for values outside these.
     """
 
     order: int = 2
     eta: float = 0.0
+    tau: float = 0.0
+    corrector: int = 0
+    space: str = "x0"
+    clock: str = "lambda"
+    weights: str = "exact"
+    tau_span: tuple[float, float] = (0.0, float("inf"))
+    lower_final: bool = False
+
+    tabulates = True
 
     def __post_init__(self) -> None:
-        if self.order not in (1, 2, 3):
-            raise UserError(f"order must be 1, 2 or 3, got {self.order}.")
+        if self.order not in (1, 2, 3, 4):
+            raise UserError(f"order must be 1, 2, 3 or 4, got {self.order}.")
+        if not 0 <= self.corrector <= 5:
+            raise UserError(f"corrector must be 0 (none) or a number of beliefs up to 5, got {self.corrector}.")
         if not 0 <= self.eta <= 1:
             raise UserError(f"eta must be between 0 (deterministic) and 1 (as noisy as DDPM), got {self.eta}.")
-        if self.order > 1 and self.eta not in (0, 1):
-            raise UserError(f"order {self.order} knows eta=0 and eta=1 only, got {self.eta}. Between them use ddim.")
+        if not self.tau >= 0 or (self.tau and self.eta):
+            raise UserError(f"tau must be at least 0, and 0 where eta is given; got tau={self.tau}, eta={self.eta}.")
+        for name, known in (("space", SPACES), ("clock", CLOCKS), ("weights", RULES)):
+            if getattr(self, name) not in known:
+                raise UserError(f"no {name} is called {getattr(self, name)!r}.{suggest(getattr(self, name), known)}")
+        if self.space == "eps" and (self.eta or self.tau) and self.order > 1:
+            raise UserError("noise is defined for space='x0' only: averages of eps follow the deterministic flow.")
+        if self.clock != "lambda" and self.weights != "exact":
+            raise UserError(f"weights={self.weights!r} are short cuts in lambda; clock={self.clock!r} has exact ones.")
 
-    def init(self) -> Memory:
-        return ()
+    def init(self, process: Any, times: Tensor) -> Memory:
+        need(process, self, "bridge", "log_ratio", "schedule", *["time"] * (self.clock == "t"))
+        return Memory(len(times) - 1)
 
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Memory, rng: Rng
     ) -> tuple[Tensor, Memory]:
         process, belief = denoiser.process, denoiser(x, t)
         start, end = process.log_ratio(t), process.log_ratio(s)
-        if self.order == 1 or torch.isneginf(start):  # a belief formed at λ = −∞ is no node to interpolate from
-            return process.reverse(x, belief, t, s, rng, eta=self.eta), ()
-        past = (*memory, (start, belief.mean))[-self.order :]
-        nodes = past
-        if self.order == 3 and len(past) == 1 and self.eta == 0 and torch.isfinite(end):
-            ahead = process.reverse(x, belief, t, s, rng, eta=0.0)
-            nodes = (*past, (end, denoiser(ahead, s).mean))
-        weights = aim_weights([node for node, _ in nodes], start, end, rate=1 + self.eta**2)
-        aim = sum((w * mean for w, (_, mean) in zip(weights, nodes, strict=True)), torch.zeros(()))
-        return process.reverse(x, Moments(aim), t, s, rng, eta=self.eta), past
+        eta, rate = self._noise(start, end)
+        space = SPACES[self.space]
+        keep, gain, fresh = process.bridge(t, s, eta)
+        if torch.isneginf(start):  # a belief formed at λ = −∞ is no node to interpolate from
+            return move(x, belief.mean, keep, gain, fresh, rng), Memory(memory.left - 1)
+        alpha, sigma = process.schedule(t)
+        new = Node(start, space.of(belief.mean, x, alpha, sigma))
+        if self.corrector and memory.aim is not None:
+            nodes = (*memory.past, new)[-self.corrector :]
+            mended = self._average(process, nodes, memory.past[-1].lam, start, memory.rate)
+            x = x + memory.gain * (mended - memory.aim)
+        past = (*memory.past, new)[-self.order :]
+        used = past[-memory.left :] if self.lower_final else past
+        aim = self._average(process, used, start, end, rate)
+        if self.space == "eps":
+            gain = -gain * sigma / alpha
+            keep = process.schedule(s).alpha / alpha
+        return move(x, aim, keep, gain, fresh, rng), Memory(memory.left - 1, past, aim, gain, rate)
+
+    def _average(
+        self, process: Any, nodes: tuple[Node, ...], start: Tensor, end: Tensor, rate: Tensor | float
+    ) -> Tensor:
+        at = [node.lam for node in nodes]
+        if self.clock == "lambda":
+            weights = aim_weights(at, start, end, rate, self.weights)
+        else:
+            clock = CLOCKS[self.clock]
+            places = [clock(process, lam) for lam in at]
+            weights = quadrature_weights(
+                places, lambda lam: clock(process, lam), lambda lam: ((lam - end) * rate).exp(), start, end
+            )
+        average = weights[0] * nodes[0].value
+        for weight, node in zip(weights[1:], nodes[1:], strict=True):
+            average = average + weight * node.value
+        return average
+
+    def _noise(self, start: Tensor, end: Tensor) -> tuple[Tensor | float, Tensor | float]:
+        """(η of the bridge, rate of the kernel) of a step λ: start → end.
+
+        An SDE of constant τ keeps e^{−τ² h} of the noise where η keeps √(1 − η² (1 − e^{−2h})): each is a name for the
+        other (Xue et al. 2023, eq. 9), so that orders above 1 are defined for every η too.
+        """
+        base, h = SPACES[self.space].rate, end - start
+        if self.tau and self.tau_span[0] <= (-start).exp() <= self.tau_span[1]:
+            square = -torch.expm1(-2 * self.tau**2 * h) / -torch.expm1(-2 * h)
+            return square.sqrt(), base + self.tau**2
+        if self.eta in (0, 1) or not torch.isfinite(h):
+            return self.eta, base + self.eta**2
+        kept = torch.log1p(self.eta**2 * torch.expm1(-2 * h))
+        return self.eta, base - kept / (2 * h)
+
+
+def move(x: Tensor, aim: Tensor, keep: Tensor, gain: Tensor, fresh: Tensor, rng: Rng) -> Tensor:
+    """keep · x + gain · aim + fresh · ε; nothing is drawn where nothing is fresh."""
+    x = keep * x + gain * aim
+    return x + fresh * rng.normal(x) if fresh > 0 else x

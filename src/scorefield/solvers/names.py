@@ -3,24 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ..core import Solver
 from ..errors import UserError, suggest
+from .adaptive import Adaptive
 from .ancestral import Ancestral
+from .annealed import AnnealedLangevin, Consistent
+from .churn import Churn, Restart
+from .er_sde import ERSDE
 from .exponential import Exponential
+from .gotta_go_fast import GottaGoFast
+from .langevin import PredictorCorrector
 from .runge_kutta import RungeKutta
+from .sde import EulerMaruyama, ReverseDiffusion
+from .singlestep import SingleStep
 
-NAMES: dict[str, Callable[[float | None], Solver]] = {
-    "ddpm": lambda eta: Ancestral(),
-    "ddim": lambda eta: Exponential(1, eta or 0.0),
-    "exponential2": lambda eta: Exponential(2, eta or 0.0),
-    "exponential3": lambda eta: Exponential(3, eta or 0.0),
-    "euler": lambda eta: RungeKutta("euler"),
-    "heun": lambda eta: RungeKutta("heun"),
-    "midpoint": lambda eta: RungeKutta("midpoint"),
-    "rk4": lambda eta: RungeKutta("rk4"),
+
+class Named(NamedTuple):
+    """A composition; the order that it claims, of its endpoint on the probability flow or, where it is ``noisy``, of
+    the mean and the variance that it makes of Gaussian data (weak order; 0: more steps do not make it exact, or it
+    chooses its own steps); and whether it takes eta."""
+
+    build: Callable[..., Solver]
+    order: int
+    noisy: bool = False
+    eta: bool = False
+
+
+NAMES: dict[str, Named] = {
+    "ancestral": Named(lambda: Ancestral(), 1, noisy=True),
+    "ddpm": Named(lambda: Ancestral("small"), 1, noisy=True),
+    "ddpm-large": Named(lambda: Ancestral("large"), 1, noisy=True),
+    "ddim": Named(lambda eta=0.0: Exponential(1, eta), 1, eta=True),
+    "euler": Named(lambda: RungeKutta("euler"), 1),
+    "heun": Named(lambda: RungeKutta("heun"), 2),
+    "midpoint": Named(lambda: RungeKutta("midpoint"), 2),
+    "rk4": Named(lambda: RungeKutta("rk4"), 4),
+    "edm-heun": Named(lambda: RungeKutta("heun", clock="sigma"), 2),
+    "edm": Named(lambda: Churn(), 2, noisy=True),
+    "dpm1": Named(lambda: SingleStep(1, "eps"), 1),
+    "dpm2": Named(lambda: SingleStep(2, "eps", "bh2"), 2),
+    "dpm3": Named(lambda: SingleStep(3, "eps"), 3),
+    "dpmpp1": Named(lambda: SingleStep(1), 1),
+    "dpmpp2s": Named(lambda: SingleStep(2, weights="bh2"), 2),
+    "dpmpp3s": Named(lambda: SingleStep(3), 3),
+    "dpmpp2m": Named(lambda eta=0.0: Exponential(2, eta), 2, eta=True),
+    "dpmpp3m": Named(lambda eta=0.0: Exponential(3, eta), 3, eta=True),
+    "dpmpp2m-published": Named(lambda: Exponential(2, weights="published"), 2),
+    "dpmpp3m-published": Named(lambda: Exponential(3, weights="published"), 2),
+    "sde-dpmpp1": Named(lambda: Exponential(1, 1.0), 1, noisy=True),
+    "sde-dpmpp2m": Named(lambda: Exponential(2, 1.0), 2, noisy=True),
+    "sde-dpmpp3m": Named(lambda: Exponential(3, 1.0), 2, noisy=True),
+    "sde-dpmpp2m-published": Named(lambda: Exponential(2, 1.0, weights="published"), 2, noisy=True),
+    "sde-dpmpp3m-published": Named(lambda: Exponential(3, 1.0, weights="k-diffusion"), 2, noisy=True),
+    "deis2": Named(lambda: Exponential(2, space="eps", clock="t"), 2),
+    "deis3": Named(lambda: Exponential(3, space="eps", clock="t"), 3),
+    "unipc1": Named(lambda: Exponential(1, corrector=2, weights="bh2"), 2),
+    "unipc2": Named(lambda: Exponential(2, corrector=3, weights="bh2"), 3),
+    "unipc3": Named(lambda: Exponential(3, corrector=4, weights="bh2"), 4),
+    "unipc1-bh1": Named(lambda: Exponential(1, corrector=2, weights="bh1"), 2),
+    "unipc2-bh1": Named(lambda: Exponential(2, corrector=3, weights="bh1"), 3),
+    "unipc3-bh1": Named(lambda: Exponential(3, corrector=4, weights="bh1"), 4),
+    "sa-solver": Named(lambda: Exponential(3, corrector=4, tau=1.0), 2, noisy=True),
+    "er-sde": Named(lambda: ERSDE(3), 2, noisy=True),
+    "euler-maruyama": Named(lambda: EulerMaruyama(), 1, noisy=True),
+    "reverse-diffusion": Named(lambda: ReverseDiffusion(), 1, noisy=True),
+    "pc": Named(lambda: PredictorCorrector(), 0, noisy=True),
+    "pc-ancestral": Named(lambda: PredictorCorrector(Ancestral("large")), 0, noisy=True),
+    "annealed-langevin": Named(lambda: AnnealedLangevin(), 0, noisy=True),
+    "consistent-annealed": Named(lambda: Consistent(), 0, noisy=True),
+    "adaptive": Named(lambda: Adaptive(), 0),
+    "gotta-go-fast": Named(lambda: GottaGoFast(), 0, noisy=True),
+    "restart": Named(lambda: Restart(), 2, noisy=True),
 }
-TAKES_ETA = frozenset({"ddim", "exponential2", "exponential3"})
 
 
 def named(name: str, eta: float | None = None) -> Solver:
@@ -30,6 +86,9 @@ def named(name: str, eta: float | None = None) -> Solver:
     """
     if name not in NAMES:
         raise UserError(f"no solver is called {name!r}.{suggest(name, NAMES)}")
-    if eta is not None and name not in TAKES_ETA:
-        raise UserError(f"solver {name!r} takes no eta. Those that do: {', '.join(sorted(TAKES_ETA))}.")
-    return NAMES[name](eta)
+    if eta is None:
+        return NAMES[name].build()
+    if not NAMES[name].eta:
+        those = ", ".join(sorted(other for other, entry in NAMES.items() if entry.eta))
+        raise UserError(f"solver {name!r} takes no eta. Those that do: {those}.")
+    return NAMES[name].build(eta)

@@ -5,11 +5,12 @@ Each ``check_*`` raises AssertionError with the object in its message. Run them 
 
 from .codecs import check_codec
 from .denoisers import check_denoiser, check_guidance
-from .linear import Endpoint, gaussian_endpoint
+from .linear import AffineLaw, Endpoint, gaussian_endpoint, moment_error, table_law, weak_order
 from .processes import check_process, check_schedule
 from .solvers import check_solver, convergence_order
 
 __all__ = [
+    "AffineLaw",
     "Endpoint",
     "check_codec",
     "check_denoiser",
@@ -19,4 +20,7 @@ __all__ = [
     "check_solver",
     "convergence_order",
     "gaussian_endpoint",
+    "moment_error",
+    "table_law",
+    "weak_order",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,27 +14,31 @@ from ..core import Rng, Solver
 from ..noise import Gaussian
 from ..sampling import sample, trajectory
 from ..solvers.grids import Karras
+from .linear import fitted_order
 
 
-def convergence_order(solver: Solver, process: Gaussian, steps: tuple[int, ...] = (40, 80, 160)) -> float:
-    """The measured order on the exact probability flow of Gaussian data, from t = 0.9 to t = 0.1 (float64).
+def convergence_order(solver: Solver, process: Gaussian, steps: tuple[int, ...] = (60, 120, 240)) -> float:
+    """The measured order on the exact probability flow of 3-D Gaussian data, from t = 0.9 to t = 0.1 (float64).
+
+    The steps begin short, as the square of their number, so that a multistep method does not pay for having no past.
 
     Fitted slope of log error against log steps. The flow map per principal axis is
     α_s m + √((α_s² S + σ_s²)/(α_t² S + σ_t²)) (x − α_t m).
     """
-    law = GaussianMixture(*(torch.tensor(v, dtype=torch.float64) for v in ([1.0], [[0.7]], [[[0.3]]])))
-    x = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
+    variances = torch.tensor([0.05, 0.3, 1.5], dtype=torch.float64)  # where one error changes its sign, others do not
+    law = GaussianMixture(variances.new_ones(1), variances.new_full((1, 3), 0.7), variances.diag()[None])
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None].expand(9, 3)
     times = torch.tensor([0.9, 0.1], dtype=torch.float64)
     (a_t, a_s), (s_t, s_s) = process.schedule(times)
-    exact = a_s * 0.7 + ((a_s**2 * 0.3 + s_s**2) / (a_t**2 * 0.3 + s_t**2)).sqrt() * (x - a_t * 0.7)
+    gain = ((a_s**2 * variances + s_s**2) / (a_t**2 * variances + s_t**2)).sqrt()
+    exact = a_s * 0.7 + gain * (x - a_t * 0.7)
     errors = []
     for n in steps:
-        grid = torch.linspace(0.9, 0.1, n + 1, dtype=torch.float64)
+        share = torch.linspace(0, 1, n + 1, dtype=torch.float64)
+        grid = 0.9 - 0.8 * share.square() * (2 - share)
         *_, last = trajectory(law.denoiser(process), x, grid, solver=solver)
-        errors.append((last.x - exact).abs().max().log().item())
-    logs = torch.tensor([math.log(n) for n in steps], dtype=torch.float64)
-    centred = logs - logs.mean()
-    return -(centred @ torch.tensor(errors, dtype=torch.float64) / centred.square().sum()).item()
+        errors.append((last.x - exact).abs().max().item())
+    return fitted_order(steps, errors)
 
 
 def check_solver(solver: Solver, process: Gaussian, order: float | None = None) -> None:
