@@ -3,26 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scorefield import ClassifierFree, Gaussian, GaussianMixture, UserError
+from scorefield import ClassifierFree, Gaussian, UserError
 from scorefield.core import as_time
 from scorefield.noise import EDM, VP
 from scorefield.sampling import trajectory
 from scorefield.solvers import Ancestral, RungeKutta
 from scorefield.testing import check_guidance
-from scorefield.testing.linear import Impulses
-
-
-class TwoClasses:
-    """The exact conditional denoiser: class 0 is N(1, ¼), no class is N(0, 1)."""
-
-    def __init__(self, process):
-        self.process, self.calls = process, 0
-        law = lambda m, v: GaussianMixture(*(torch.tensor(a).double() for a in ([1.0], [[m]], [[[v]]])))  # noqa: E731
-        self.laws = {0: law(1.0, 0.25).denoiser(process), -1: law(0.0, 1.0).denoiser(process)}
-
-    def __call__(self, x, t, label):
-        self.calls += 1
-        return self.laws[label[0].item()](x, t)
+from tests.guidance.laws import Impulses, TwoClasses
 
 
 def test_guidance_obeys_its_laws():

@@ -9,26 +9,29 @@ import torch
 from torch import Tensor
 
 from ..core import Belief, Denoiser
-from ..errors import UserError
+from .combine import Combine, straight
+from .strength import Interval, Scale, check_interval, strength
 
 
 @dataclass(frozen=True)
 class ClassifierFree:
     """belief = uncond + scale · (cond − uncond) (Ho and Salimans 2022, eq. 6 with scale = 1 + w).
 
-    ``scale`` 1 is the conditional model and costs no second evaluation, 0 the unconditional one. ``null`` (B-free) are
-    the conditions that say "nothing is known"; by default the label −1. ``interval`` (low, high] in σ/α limits the
-    guidance to these noise levels (Kynkäänniemi et al. 2024). Raises UserError for an interval that is empty.
+    ``scale`` 1 is the conditional model and costs no second evaluation, 0 the unconditional one; it may be a function
+    of the noise level σ/α (a float, infinite at α = 0). ``null`` (B-free) are the conditions that say "nothing is
+    known"; by default the label −1. ``interval`` (low, high] in σ/α limits the guidance to these noise levels
+    (Kynkäänniemi et al. 2024). ``combine`` is another way to put the two beliefs together: ``Rescaled``,
+    ``Projected``, ``OptimisedScale``. Raises UserError for an interval that is empty.
     """
 
     inner: Denoiser
-    scale: float
+    scale: Scale
     null: dict[str, int] = field(default_factory=lambda: {"label": -1})
-    interval: tuple[float, float] | None = None
+    interval: Interval = None
+    combine: Combine = straight
 
     def __post_init__(self) -> None:
-        if self.interval is not None and not 0 <= self.interval[0] < self.interval[1]:
-            raise UserError(f"a guidance interval needs 0 ≤ low < high (in σ/α), got {self.interval}.")
+        check_interval(self.interval)
 
     @property
     def process(self) -> Any:
@@ -36,15 +39,8 @@ class ClassifierFree:
 
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Belief:
         belief = self.inner(x, t, **cond)
-        if self.scale == 1 or not self._guides(t):
+        scale = strength(self, self.process, t, x)
+        if isinstance(scale, float | int) and scale == 1:
             return belief
-        return self.inner(x, t, **cond | self._blank(cond)).lerp(belief, self.scale)
-
-    def _guides(self, t: Tensor) -> bool:
-        if self.interval is None:
-            return True
-        level = (-self.process.log_ratio(t)).exp().item()
-        return self.interval[0] < level <= self.interval[1]
-
-    def _blank(self, cond: dict[str, Any]) -> dict[str, Tensor]:
-        return {key: torch.full_like(cond[key], value) for key, value in self.null.items() if key in cond}
+        blank = {key: torch.full_like(cond[key], value) for key, value in self.null.items() if key in cond}
+        return self.combine(self.process, x, t, belief, self.inner(x, t, **cond | blank), scale)
