@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from .runs import train as train
     from .sampling import sample as sample
     from .sampling import trajectory as trajectory
+    from .solvers import Table as Table
     from .solvers import named as solver  # noqa: F401  (another name on purpose)
+    from .solvers import tabulate as tabulate
     from .training import fit as fit
     from .training import training_steps as training_steps
+    from .tuning import tune as tune
 
 _CONTENTS = {  # public name: (module, name in it)
     "train": ("runs", "train"),  # data in, a run folder out
@@ -50,6 +53,9 @@ _CONTENTS = {  # public name: (module, name in it)
     "sample": ("sampling", "sample"),
     "trajectory": ("sampling", "trajectory"),
     "solver": ("solvers", "named"),
+    "Table": ("solvers", "Table"),  # a sampler as data
+    "tabulate": ("solvers", "tabulate"),
+    "tune": ("tuning", "tune"),
     "ClassifierFree": ("guidance", "ClassifierFree"),
     "GaussianMixture": ("analytic", "GaussianMixture"),
     "evaluate": ("metrics", "evaluate"),

@@ -2,5 +2,6 @@
 
 from .preconditioned import Preconditioned
 from .predictions import PREDICTIONS, Coefficients
+from .variance import AnalyticVariance, LearnedVariance
 
-__all__ = ["PREDICTIONS", "Coefficients", "Preconditioned"]
+__all__ = ["PREDICTIONS", "AnalyticVariance", "Coefficients", "LearnedVariance", "Preconditioned"]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         save_picture,
         short,
         sparkline,
+        table_picture,
         thumbnail,
         whisker,
         with_error,
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Blocks", "Card", "Citation", "Frame", "Layout", "Metric", "Report", "Setting", "ansi", "card_markdown",
     "dots_chart", "layout_of", "limits_of", "loss_chart", "picture", "plain", "read", "report_html", "save_film",
-    "save_picture", "short", "sparkline", "thumbnail", "whisker", "with_error", "write_card", "write_report",
+    "save_picture", "short", "sparkline", "table_picture", "thumbnail", "whisker", "with_error", "write_card",
+    "write_report",
 ]  # fmt: skip
 
 

@@ -122,16 +122,32 @@ class Table:
             past = past[:kept]
         return x
 
+    def columns(self) -> dict[str, list[float]]:
+        """The coefficients by name, n numbers each: keep, D, D-1 …, and start and fresh where any row has them. With
+        ``levels`` what ``show.table_picture`` draws."""
+        width = max(len(row.beliefs) for row in self.rows)
+        mixed = {
+            f"D-{j}" if j else "D": [row.beliefs[j] if j < len(row.beliefs) else 0.0 for row in self.rows]
+            for j in range(width)
+        }
+        others = {"start": [row.start for row in self.rows], "fresh": [row.fresh for row in self.rows]}
+        found = {name: column for name, column in others.items() if any(column)}
+        return {"keep": [row.keep for row in self.rows], **mixed, **found}
+
+    @property
+    def levels(self) -> list[float]:
+        """σ/α at each evaluation, ∞ where α = 0."""
+        return [s / a if a else float("inf") for a, s in zip(self.alphas[:-1], self.sigmas[:-1], strict=True)]
+
     def __str__(self) -> str:
         width = max(len(row.beliefs) for row in self.rows)
         head = ["row", "t", "σ/α", "keep", *["start"] * self._starts, *(f"D-{j}" if j else "D" for j in range(width))]
         lines = [[*head, "fresh"]]
         for i, row in enumerate(self.rows):
-            ratio = self.sigmas[i] / self.alphas[i] if self.alphas[i] else float("inf")
             mixed = [f"{c:+.5f}" for c in row.beliefs] + [""] * (width - len(row.beliefs))
             begin = [f"{row.start:+.5f}"] * self._starts
             lines.append(
-                [str(i), f"{row.t:.5f}", f"{ratio:.4g}", f"{row.keep:.5f}", *begin, *mixed, f"{row.fresh:.5f}"]
+                [str(i), f"{row.t:.5f}", f"{self.levels[i]:.4g}", f"{row.keep:.5f}", *begin, *mixed, f"{row.fresh:.5f}"]
             )
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         text = ["  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)) for line in lines]

@@ -1,0 +1,242 @@
+"""A many-step solver distilled into a table of a few rows, by gradient through the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .core import Denoiser, Rng, as_time, need
+from .errors import UserError
+from .solvers.exponential import Exponential
+from .solvers.grids import Grid, Karras, LogSNR, Optimised, Uniform
+from .solvers.names import named
+from .solvers.table import Row, Table
+from .solvers.tabulate import tabulate
+
+STARTS = ("dpmpp2m", "dpmpp3m", "unipc2", "unipc3", "deis3")  # one evaluation a step each
+GRIDS: tuple[Grid, ...] = (Karras(), Karras(0.02), LogSNR(), LogSNR(0.02), LogSNR(0.05), Uniform(), Optimised())
+TEACHER_STEPS = 128
+ROUND = 10  # iterations between two looks at the held-out error
+PATIENCE = 4  # rounds without a better one, then stop
+
+
+class Tuned(NamedTuple):
+    """A tuned table, and what it gained: root-mean-square errors at the end against the teacher, on seeds that the
+    tuning never saw, of the table it began with and of the result."""
+
+    table: Table
+    begun_with: str
+    before: float
+    after: float
+    iterations: int
+
+
+class Look(NamedTuple):
+    """How far a tuning is: iterations, training error, held-out error of the best so far."""
+
+    iteration: int
+    error: float
+    held_out: float
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Starting noise, where the teacher ends, and the conditions, in chunks that fit into memory."""
+
+    chunks: tuple[tuple[Tensor, Tensor, dict[str, Tensor]], ...]
+
+    @property
+    def numbers(self) -> int:
+        """Coordinates in all."""
+        return sum(target.numel() for _, target, _ in self.chunks)
+
+    def error(self, walk: Callable[..., Tensor]) -> float:
+        """Root mean square of walk(x, **cond) − target."""
+        with torch.no_grad():
+            squares = [(walk(x, **cond) - target).double().square().sum() for x, target, cond in self.chunks]
+        return (torch.stack(squares).sum() / self.numbers).sqrt().item()
+
+
+class Rows(nn.Module):
+    """The rows of a table as free numbers, such that a constant belief is always reproduced.
+
+    Between the evaluations i and i + 1, x ← keep x + (α_{i+1} − α_i keep) · aim, where keep = e^κ σ_{i+1}/σ_i and aim =
+    D_i + Σ_j w_ij (D_j − D_i); the last row ends at aim. Free are λ_i = log α/σ of every evaluation but the first, κ_i
+    and w_ij. (x = α d + n with noise n stays so for a constant belief d, whatever these are.)
+    """
+
+    def __init__(self, table: Table, process: Any) -> None:
+        super().__init__()
+        self.process, self.first = process, table.times[:1]
+        alpha, sigma = as_time(table.alphas), as_time(table.sigmas)
+        keep, mixed = as_time([row.keep for row in table.rows]), torch.zeros(table.nfe, table.nfe, dtype=torch.float64)
+        for i, row in enumerate(table.rows):
+            mixed[i, i + 1 - len(row.beliefs) : i + 1] = as_time(row.beliefs).flip(0) / (
+                alpha[i + 1] - alpha[i] * keep[i]
+            )
+        self.log_ratios = nn.Parameter(process.log_ratio(table.times[1:-1]))
+        self.kappa = nn.Parameter((keep[:-1] * sigma[:-2] / sigma[1:-1]).log())
+        self.mixed = nn.Parameter(mixed.tril(-1))
+
+    def coefficients(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(times, keep, weights of the beliefs (n, n), oldest first), differentiable."""
+        times = torch.cat([self.first, self.process.time(self.log_ratios)])
+        alpha, sigma = self.process.schedule(times)
+        keep = torch.cat([self.kappa.exp() * sigma[1:] / sigma[:-1], sigma.new_zeros(1)])
+        past = self.mixed.tril(-1)
+        weights = past + torch.diag(1 - past.sum(1))
+        gain = torch.cat([alpha[1:], alpha.new_ones(1)]) - alpha * keep
+        return times, keep, gain[:, None] * weights
+
+    def forward(self, denoiser: Denoiser, x: Tensor, **cond: Any) -> Tensor:
+        """x (B, *D) at the first time ↦ x at the end."""
+        times, keep, weights = self.coefficients()
+        beliefs: list[Tensor] = []
+        for i, t in enumerate(times.unbind()):
+            beliefs.append(denoiser(x, t, **cond).mean.to(x.dtype))
+            x = sum((weights[i, j] * belief for j, belief in enumerate(beliefs)), keep[i] * x)
+        return x
+
+    def table(self, made: dict[str, Any]) -> Table:
+        """These numbers, frozen."""
+        with torch.no_grad():
+            times, keep, weights = self.coefficients()
+            at = torch.cat([times, as_time([0.0])])
+            scales = self.process.schedule(at)
+        rows = tuple(
+            Row(t, k, 0.0, tuple(weights[i, : i + 1].flip(0).tolist()), 0.0)
+            for i, (t, k) in enumerate(zip(times.tolist(), keep.tolist(), strict=True))
+        )
+        return Table(rows, 0.0, tuple(scales.alpha.tolist()), tuple(scales.sigma.tolist()), made, self.process)
+
+
+def tune(
+    denoiser: Denoiser,
+    shape: Sequence[int],
+    steps: int,
+    *,
+    table: Table | None = None,
+    teacher: Table | None = None,
+    examples: int = 512,
+    held_out: int = 256,
+    iterations: int = 300,
+    seed: int = 0,
+    batch: int = 256,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+    cond: Callable[[range], dict[str, Tensor]] | None = None,
+    tell: Callable[[Look], None] | None = None,
+) -> Tuned:
+    """A table of ``steps`` evaluations that ends where ``teacher`` does, for examples of ``shape`` (*D).
+
+    Times and coefficients are fitted by L-BFGS on the mean square distance at the end, from ``table`` or, by default,
+    from the best of the untuned solvers; what is kept is what was best on the ``held_out`` seeds. ``teacher`` is by
+    default third-order exponential in 128 steps. ``cond(indices)`` gives the conditions of examples; ``batch`` examples
+    are differentiated at once. State and coefficients stay in ``dtype`` (float32 or float64) when the network runs in
+    bfloat16. Raises UserError for steps < 2, a table of other than ``steps`` plain rows, a process without α, σ and λ.
+    """
+    process = denoiser.process
+    need(process, Rows, "schedule", "log_ratio", "time")
+    if steps < 2:
+        raise UserError(f"tuning needs at least 2 steps, got {steps}: one step has nothing to tune.")
+    if min(examples, held_out, iterations, batch) < 1:
+        raise UserError("examples, held_out, iterations and batch must all be at least 1.")
+    if table is not None and (table.nfe != steps or not tunable(table)):
+        raise UserError(
+            f"only a deterministic table of {steps} rows that ends on clean data can be tuned to {steps} steps."
+        )
+    teacher = teacher or tabulate(Exponential(3), process, Karras()(process, TEACHER_STEPS))
+
+    def lesson(which: int, count: int) -> Lesson:
+        parts = (range(i, min(i + batch, count)) for i in range(0, count, batch))
+        return Lesson(
+            tuple(_taught(denoiser, teacher, shape, Rng.fold(seed, which), p, cond, dtype, device) for p in parts)
+        )
+
+    train, unseen = lesson(1, examples), lesson(2, held_out)
+    begun, name = (table, "the given table") if table is not None else _best(denoiser, steps, train)
+    rows = Rows(begun, process)
+    best = before = unseen.error(lambda x, **c: rows(denoiser, x, **c))
+    kept, since, done = {k: v.clone() for k, v in rows.state_dict().items()}, 0, 0
+    for done, error in _descent(rows, denoiser, train, iterations):
+        now = unseen.error(lambda x, **c: rows(denoiser, x, **c))
+        since = 0 if now < best * 0.999 else since + 1
+        if now < best:
+            best, kept = now, {k: v.clone() for k, v in rows.state_dict().items()}
+        if tell:
+            tell(Look(done, error, best))
+        if since >= PATIENCE or not now < float("inf"):
+            break
+    rows.load_state_dict(kept)
+    made = {"solver": f"tuned from {name}", "process": str(process), "held_out_error": best, "untuned_error": before}
+    return Tuned(rows.table(made), name, before, best, done)
+
+
+def tunable(table: Table) -> bool:
+    """Whether every row is x ← keep x + beliefs, without noise or the start, down to clean data."""
+    plain = all(row.keep > 0 for row in table.rows[:-1]) and not any(row.start or row.fresh for row in table.rows)
+    return plain and table.end == 0 and abs(table.rows[-1].keep) < 1e-9 and bool((table.times.diff() < 0).all())
+
+
+def _taught(
+    denoiser: Denoiser,
+    teacher: Table,
+    shape: Sequence[int],
+    seed: int,
+    part: range,
+    cond: Callable[[range], dict[str, Tensor]] | None,
+    dtype: torch.dtype,
+    device: torch.device | str | None,
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    rng, given = Rng.each(seed, part), cond(part) if cond else {}
+    with torch.no_grad():
+        x = denoiser.process.prior(torch.empty(len(part), *shape, dtype=dtype, device=device), rng)
+        return x, teacher.run(denoiser, x, rng, **given), given
+
+
+def _best(denoiser: Denoiser, steps: int, train: Lesson) -> tuple[Table, str]:
+    """The untuned table that comes nearest to the teacher on the first chunk, and its name."""
+    process, look = denoiser.process, replace(train, chunks=train.chunks[:1])
+    found = []
+    for name in STARTS:
+        for grid in GRIDS:
+            table = tabulate(named(name), process, grid(process, steps))
+            if tunable(table):
+                error = look.error(lambda x, table=table, **c: table.run(denoiser, x, Rng(0), **c))
+                found.append((error if error == error else float("inf"), f"{name} on {grid}", table))
+    _, name, table = min(found, key=lambda entry: entry[0])
+    return table, name
+
+
+def _descent(rows: Rows, denoiser: Denoiser, lesson: Lesson, iterations: int) -> Iterator[tuple[int, float]]:
+    """(iterations so far, training error) after every round of L-BFGS on log mean square error.
+
+    The logarithm makes the steps independent of the scale of the data. Gradients are asked for the rows alone, so
+    that the weights of a network cost nothing.
+    """
+    numbers = [p for p in rows.parameters() if p.numel()]
+    optimizer = torch.optim.LBFGS(
+        numbers, max_iter=ROUND, history_size=30, line_search_fn="strong_wolfe", tolerance_change=0, tolerance_grad=0
+    )
+    last = [0.0]
+
+    def loss() -> float:
+        total, gradient = 0.0, [torch.zeros_like(p) for p in numbers]
+        with torch.enable_grad():
+            for x, target, cond in lesson.chunks:
+                square = (rows(denoiser, x, **cond) - target).square().sum()
+                for slot, part in zip(gradient, torch.autograd.grad(square, numbers), strict=True):
+                    slot += part
+                total += square.item()
+        for p, part in zip(numbers, gradient, strict=True):
+            p.grad = part / max(total, 1e-300)
+        last[0] = (total / lesson.numbers) ** 0.5
+        return 2 * torch.tensor(max(last[0], 1e-150)).log().item()
+
+    for done in range(ROUND, iterations + ROUND, ROUND):
+        optimizer.step(loss)  # type: ignore[arg-type]
+        yield min(done, iterations), last[0]
