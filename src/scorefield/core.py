@@ -180,13 +180,14 @@ _CPU = torch.device("cpu")
 _MASK = (1 << 64) - 1
 
 
-def need(process: Any, solver: Any, *capabilities: str) -> None:
-    """Raise UserError, in one sentence, when ``process`` lacks a capability that ``solver`` calls."""
+def need(process: Any, asker: Any, *capabilities: str) -> None:
+    """Raise UserError, in one sentence, when ``process`` lacks what ``asker`` (a solver, or a name) calls."""
     missing = [name for name in capabilities if not callable(getattr(process, name, None))]
     if missing:
+        name = asker if isinstance(asker, str) else type(asker).__name__
         raise UserError(
-            f"{type(solver).__name__} needs a process with {' and '.join(missing)}, which {type(process).__name__} "
-            "has not. Use Ancestral, which works on every process, or a Gaussian process."
+            f"{name} needs a process with {' and '.join(missing)}, which {type(process).__name__} has not. "
+            "Use a Gaussian process, or the solver Ancestral on the grid Uniform, which do with any."
         )
 
 

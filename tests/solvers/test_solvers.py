@@ -4,8 +4,21 @@ import pytest
 import torch
 
 from scorefield import Gaussian, GaussianMixture, Rng, UserError, sample, solver, trajectory
+from scorefield.belief import Moments
 from scorefield.noise import EDM, VP, Cosine, Flow
-from scorefield.solvers import NAMES, Churn, Exponential, Karras, LogSNR, Restart, RungeKutta, Trailing, Uniform, named
+from scorefield.solvers import (
+    NAMES,
+    Churn,
+    Exponential,
+    Karras,
+    LogSNR,
+    Restart,
+    RungeKutta,
+    SingleStep,
+    Trailing,
+    Uniform,
+    named,
+)
 from scorefield.solvers.weights import aim_weights, exponential_moments
 from scorefield.testing import check_solver, convergence_order, gaussian_endpoint, moment_error, weak_order
 from scorefield.testing.linear import fitted_order
@@ -203,6 +216,14 @@ def test_trajectory_reports_states_beliefs_and_evaluations():
         (lambda d: solver("heun", 0.5), "solver 'heun' takes no eta. Those that do: ddim, dpmpp2m, dpmpp3m"),
         (lambda d: Exponential(5), "order must be 1, 2, 3 or 4, got 5"),
         (lambda d: Exponential(1, 1.5), "eta must be between 0"),
+        (lambda d: sample(d, (2, 1), steps=-3), "steps must be at least 1, got -3"),
+        (lambda d: solver("ddim", -0.1), "eta must be between 0"),
+        (lambda d: sample(d, (2, 1), times=[1.0, 1.0, 0.0]), "times must fall strictly"),
+        (lambda d: Exponential(2, tau=-1.0), "tau must be at least 0"),
+        (lambda d: Exponential(2, weights="exakt"), "no weights is called 'exakt'. Did you mean 'exact'"),
+        (lambda d: Churn(low=2.0, high=1.0), "churn needs churn ≥ 0"),
+        (lambda d: Restart(low=2.0, high=1.0), "restart needs 0 < low < high"),
+        (lambda d: SingleStep(4), "order must be 1, 2 or 3, got 4"),
         (lambda d: RungeKutta("rk5"), "no Runge–Kutta method is called 'rk5'"),
     ],
 )
@@ -215,6 +236,58 @@ def test_impossible_requests_cost_no_evaluation(call, sentence):
 
     with pytest.raises(UserError, match=sentence):
         call(Unused())
+
+
+class Bare:
+    """A process with the four methods that every process has, and no more."""
+
+    def prior(self, like, rng):
+        return rng.normal(like)
+
+    def corrupt(self, x0, t, rng):
+        return x0
+
+    def reverse(self, x, belief, t, s, rng):
+        return belief.mean
+
+    def weight(self, t):
+        return t
+
+
+class OnBare:
+    """A denoiser of it, which says how often it was asked."""
+
+    process, asked = Bare(), 0
+
+    def __call__(self, x, t, **cond):
+        self.asked += 1
+        return Moments(x)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_solver_says_what_its_process_lacks(name):
+    """Before any evaluation, in one sentence; and the one that works everywhere does."""
+    denoiser = OnBare()
+    if name == "ancestral":
+        sample(denoiser, (2, 1), steps=3, grid=Uniform(), solver=named(name))
+        assert denoiser.asked == 3
+        return
+    with pytest.raises(UserError, match=r"^\w+ needs a process with [\w ]+, which Bare has not\. Use a Gaussian"):
+        sample(denoiser, (2, 1), steps=3, grid=Uniform(), solver=named(name))
+    with pytest.raises(UserError, match="a grid of noise levels needs a process with log_ratio and time"):
+        sample(denoiser, (2, 1), steps=3, solver=named(name))
+    assert denoiser.asked == 0
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "gotta-go-fast"])
+def test_samples_do_not_depend_on_the_batch_or_the_order_for_any_solver(name):
+    """Example i of a seed, whatever else is drawn; sums of differently sized batches differ by float64 rounding."""
+    law = GaussianMixture.isotropic(torch.tensor([[1.0, 0.0], [-1.0, 0.5]], dtype=torch.float64), 0.3)
+    denoiser, how = law.denoiser(Gaussian(VP())), {"steps": 4, "solver": named(name), "dtype": torch.float64}
+    whole = sample(denoiser, (5, 2), seed=7, **how)
+    for rows in ([4, 1], [3]):
+        part = sample(denoiser, (len(rows), 2), rng=Rng.each(7, rows), **how)
+        torch.testing.assert_close(part, whole[rows], rtol=0, atol=1e-10)
 
 
 def test_samples_do_not_depend_on_the_batch_or_the_order():

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ...core import as_time
+from ...core import as_time, need
 from ...errors import UserError
 
 
@@ -27,6 +27,7 @@ def ramp(n: int) -> Tensor:
 
 def top(process: Any) -> float:
     """σ/α at t = 1; infinite where the terminal SNR is zero."""
+    need(process, "a grid of noise levels", "log_ratio", "time")
     return (-process.log_ratio(as_time(1.0))).exp().item()
 
 
@@ -45,6 +46,7 @@ def reach(process: Any, name: str, sigma_min: float, sigma_max: float) -> tuple[
 def closed(process: Any, levels: Tensor) -> Tensor:
     """Times of falling σ/α > 0 (n,) with both ends closed, (n + 1,): the first becomes 1, where the prior lives, and 0
     is added."""
+    need(process, "a grid of noise levels", "time")
     times = torch.cat([process.time(-levels.log()), as_time([0.0])])
     times[0] = 1.0
     return times
