@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scorefield.noise import EDM, VE, VP, BetaTable, Cosine, Flow, Gaussian, SubVP
 from scorefield.noise.tables import TABLES
-from scorefield.solvers import NAMES, Exponential, Karras, LogSNR, Quadratic, Trailing, Uniform, named
+from scorefield.solvers import NAMES, Exponential, Karras, LogSNR, Quadratic, Rectified, Trailing, Uniform, named
 
 CONTINUOUS = [VP(), SubVP(), VE(), EDM(), Flow(), Cosine()]
 SCHEDULES = CONTINUOUS + [BetaTable(betas, 1000, zero) for betas in TABLES for zero in (False, True)]
@@ -19,4 +19,4 @@ SOLVERS = {name: named(name) for name in NAMES} | {
     "deis in sigma": Exponential(3, space="eps", clock="sigma"),
     "sa-solver, spanned": Exponential(2, corrector=2, tau=0.7, tau_span=(0.05, 1.0), lower_final=True),
 }
-GRIDS = [Uniform(), Quadratic(), Karras(), LogSNR(), Trailing(1000)]
+GRIDS = [Uniform(), Rectified(), Quadratic(), Karras(), LogSNR(), Trailing(1000)]

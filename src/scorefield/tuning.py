@@ -12,13 +12,15 @@ from torch import Tensor, nn
 from .core import Denoiser, Rng, as_time, need
 from .errors import UserError
 from .solvers.exponential import Exponential
-from .solvers.grids import Grid, Karras, LogSNR, Optimised, Uniform
+from .solvers.grids import Grid, Karras, LogSNR, Optimised, Quadratic, Rectified, Uniform
 from .solvers.names import named
 from .solvers.table import Row, Table
 from .solvers.tabulate import tabulate
 
-STARTS = ("dpmpp2m", "dpmpp3m", "unipc2", "unipc3", "deis3")  # one evaluation a step each
-GRIDS: tuple[Grid, ...] = (Karras(), Karras(0.02), LogSNR(), LogSNR(0.02), LogSNR(0.05), Uniform(), Optimised())
+STARTS = ("dpmpp2m", "dpmpp3m", "dpm3m", "unipc2", "unipc3", "deis3", "flow3m", "flow3pc")  # one evaluation a step each
+GRIDS: tuple[Grid, ...] = (
+    Karras(), Karras(0.02), LogSNR(), LogSNR(0.02), LogSNR(0.05), Uniform(), Quadratic(), Rectified(), Optimised(),
+)  # fmt: skip
 TEACHER_STEPS = 128
 ROUND = 10  # iterations between two looks at the held-out error
 PATIENCE = 4  # rounds without a better one, then stop

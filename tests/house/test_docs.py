@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -55,6 +56,13 @@ def test_the_page_of_commands_is_up_to_date():
     from scorefield.cli.help import reference
 
     assert (DOCS / "reference" / "commands.md").read_text(encoding="utf-8") == reference()
+
+
+def test_the_page_of_solvers_is_that_of_the_benchmark():
+    """``python benchmarks/choose.py`` writes it again."""
+    from benchmarks.choose import PAGE, RESULTS, page
+
+    assert PAGE.read_text(encoding="utf-8") == page(json.loads(RESULTS.read_text(encoding="utf-8")))
 
 
 COMMANDS = [

@@ -24,6 +24,7 @@ from scorefield.solvers.grids import (
     Optimised,
     PolyExponential,
     Quadratic,
+    Rectified,
     Shifted,
     Sigmas,
     Trailing,
@@ -35,7 +36,8 @@ from scorefield.testing import gaussian_endpoint
 from tests.components import SCHEDULES
 
 FROM_ONE = [
-    *(Uniform(), Quadratic(), Shifted(), Shifted(0.3), Karras(), Karras(rho=1), LogSNR(), PolyExponential(rho=0.7)),
+    *(Uniform(), Quadratic(), Shifted(), Shifted(0.3), Rectified(), Rectified(0.1)),
+    *(Karras(), Karras(rho=1), LogSNR(), PolyExponential(rho=0.7)),
     *(BetaQuantile(), BetaQuantile(0.3, 2), Trailing(), Linspace(skip_cleanest=True)),
     *(Knots(), Knots("sdxl"), Knots("svd"), Knots((7.0, 0.1, 0.03))),
     *(Optimised(), Optimised((0.5,))),
@@ -55,6 +57,17 @@ def test_grids_fall_from_exactly_one_to_exactly_zero_on_every_schedule(grid):
         times = grid(Gaussian(schedule), steps)
         assert times.shape == (steps + 1,) and times.dtype == torch.float64 and times.device.type == "cpu"
         assert times[0] == 1 and times[-1] == 0 and (times.diff() < 0).all(), (schedule, steps)
+
+
+def test_rectified_levels_are_even_on_every_schedule():
+    """σ/(α + σ) even, the uniform grid of the flow schedule; azula's decay: (1 − γʷ)/(1 − γ)."""
+    for schedule in (VP(), Flow(), BetaTable()):
+        alpha, sigma = Gaussian(schedule).schedule(Rectified()(Gaussian(schedule), 8))
+        u = sigma / (alpha + sigma)
+        torch.testing.assert_close(u, u[0] * torch.linspace(1, 0, 9, dtype=torch.float64), rtol=0, atol=1e-9)
+    decayed = Rectified(0.1)(Gaussian(Flow()), 4)
+    expected = (1 - 0.1 ** torch.linspace(1, 0, 5, dtype=torch.float64)) / 0.9
+    torch.testing.assert_close(decayed, expected, rtol=0, atol=1e-12)
 
 
 def test_every_registered_grid_is_in_the_table_of_contents_and_survives_its_config():

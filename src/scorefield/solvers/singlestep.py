@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..belief import Moments
 from ..core import Denoiser, Rng, need
 from ..errors import UserError, suggest
 from ..registry import register
@@ -42,7 +41,7 @@ class SingleStep:
     def __post_init__(self) -> None:
         if self.order not in STAGES:
             raise UserError(f"order must be 1, 2 or 3, got {self.order}.")
-        for name, known in (("space", SPACES), ("weights", RULES)):
+        for name, known in (("space", ("x0", "eps")), ("weights", RULES)):
             if getattr(self, name) not in known:
                 raise UserError(f"no {name} is called {getattr(self, name)!r}.{suggest(getattr(self, name), known)}")
         if self.order != 2 and self.weights != "exact":
@@ -59,14 +58,15 @@ class SingleStep:
         if not torch.isfinite(end - start):
             return process.reverse(x, denoiser(x, t), t, s, rng, eta=0.0), None
         alpha, sigma = process.schedule(t)
-        here, at, y = t, [start], x
+        here, at, y, rate = t, [start], x, {"x0": 1.0, "eps": -1.0}[self.space]
         values = [space.of(denoiser(x, t).mean, x, alpha, sigma)]
         for share, used in STAGES[self.order]:
             there = start + share * (end - start)
-            weights = aim_weights([at[i] for i in used], start, there, space.rate, self.weights)
+            weights = aim_weights([at[i] for i in used], start, there, rate, self.weights)
             aim = sum((w * values[i] for w, i in zip(weights[1:], used[1:], strict=True)), weights[0] * values[used[0]])
             here = s if share == 1 else process.time(there)
-            y = process.reverse(x, Moments(space.mean(aim, x, alpha, sigma)), t, here, rng, eta=0.0)
+            keep, gain = space.step(alpha, sigma, *process.schedule(here))
+            y = keep * x + gain * aim
             if share < 1:
                 at.append(there)
                 values.append(space.of(denoiser(y, here).mean, y, *process.schedule(here)))

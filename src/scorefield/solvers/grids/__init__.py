@@ -7,7 +7,7 @@ there is x = σ(t₀) ε, the prior with the deviation of that time.
 """
 
 from .base import Grid
-from .continuous import Karras, LogSNR, PolyExponential, Quadratic, Shifted, Uniform
+from .continuous import Karras, LogSNR, PolyExponential, Quadratic, Rectified, Shifted, Uniform
 from .discrete import Leading, Linspace, Trailing
 from .lists import Knots, Listed, Sigmas
 from .optimised import Optimised
@@ -25,6 +25,7 @@ __all__ = [
     "Optimised",
     "PolyExponential",
     "Quadratic",
+    "Rectified",
     "Shifted",
     "Sigmas",
     "Trailing",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...errors import UserError
 from ...registry import register
-from .base import closed, ramp, reach
+from .base import closed, ramp, reach, top
 
 
 def _require_levels(grid: Any, name: str, extra: bool = True, more: str = "") -> None:
@@ -51,6 +51,26 @@ class Shifted:
     def __call__(self, process: Any, steps: int) -> Tensor:
         u = ramp(steps + 1)
         return self.shift * u / (self.shift * u + (1 - u))  # exactly 1 at u = 1
+
+
+@register("rectified", "grid")
+@dataclass(frozen=True)
+class Rectified:
+    """u = σ/(α + σ) even from t = 1 to 0: on the flow schedule the uniform grid, elsewhere the same noise levels.
+
+    With ``decay`` γ < 1, u = (1 − γʷ)/(1 − γ) of its highest over even w: finer at high noise (azula's decay schedule,
+    there with γ = 0.1). Raises UserError for γ outside (0, 1]."""
+
+    decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.decay <= 1:
+            raise UserError(f"rectified needs 0 < decay ≤ 1, got {self.decay}. 1 is even in σ/(α + σ).")
+
+    def __call__(self, process: Any, steps: int) -> Tensor:
+        highest, w = 1 / (1 + 1 / top(process)), ramp(steps + 1)[:-1]
+        u = highest * (w if self.decay == 1 else (1 - self.decay**w) / (1 - self.decay))
+        return closed(process, u / (1 - u))
 
 
 @register("karras", "grid")
