@@ -73,10 +73,11 @@ def trajectory(
     rng = rng or Rng.each(0, range(len(x)))
     watched = _Watched(denoiser, cond, x.dtype)
     memory: Any = walker.init(denoiser.process, times)
+    take: Any = walker.step
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     yield Step(times[0], x, None, 0)
     for t, s in pairwise(times.unbind()):
-        x, memory = walker.step(watched, x, t, s, memory, rng)
+        x, memory = take(watched, x, t, s, memory, rng)
         yield Step(s, x, watched.belief, watched.nfe)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -18,9 +18,18 @@ from .solvers.table import Row, Table
 from .solvers.tabulate import tabulate
 
 STARTS = ("dpmpp2m", "dpmpp3m", "dpm3m", "unipc2", "unipc3", "deis3", "flow3m", "flow3pc")  # one evaluation a step each
-GRIDS: tuple[Grid, ...] = (
-    Karras(), Karras(0.02), LogSNR(), LogSNR(0.02), LogSNR(0.05), Uniform(), Quadratic(), Rectified(), Optimised(),
-)  # fmt: skip
+GRIDS: dict[str, Grid] = {
+    "karras": Karras(),
+    "karras from 0.02": Karras(0.02),
+    "log-snr": LogSNR(),
+    "log-snr from 0.02": LogSNR(0.02),
+    "log-snr from 0.05": LogSNR(0.05),
+    "uniform": Uniform(),
+    "quadratic": Quadratic(),
+    "rectified": Rectified(),
+    "optimised": Optimised(),
+}
+AUDITION = 64  # examples on which the untuned solver to begin with is chosen
 TEACHER_STEPS = 128
 ROUND = 10  # iterations between two looks at the held-out error
 PATIENCE = 4  # rounds without a better one, then stop
@@ -201,15 +210,17 @@ def _taught(
 
 
 def _best(denoiser: Denoiser, steps: int, train: Lesson) -> tuple[Table, str]:
-    """The untuned table that comes nearest to the teacher on the first chunk, and its name."""
-    process, look = denoiser.process, replace(train, chunks=train.chunks[:1])
+    """The untuned table that comes nearest to the teacher on the first few examples, and its name."""
+    x, target, cond = train.chunks[0]
+    few = {key: value[:AUDITION] for key, value in cond.items()}
+    process, look = denoiser.process, Lesson(((x[:AUDITION], target[:AUDITION], few),))
     found = []
     for name in STARTS:
-        for grid in GRIDS:
+        for where, grid in GRIDS.items():
             table = tabulate(named(name), process, grid(process, steps))
             if tunable(table):
                 error = look.error(lambda x, table=table, **c: table.run(denoiser, x, Rng(0), **c))
-                found.append((error if error == error else float("inf"), f"{name} on {grid}", table))
+                found.append((error if error == error else float("inf"), f"{name} on {where}", table))
     _, name, table = min(found, key=lambda entry: entry[0])
     return table, name
 

@@ -24,7 +24,7 @@ def digits(finished_digits: Path) -> scorefield.Run:
     return scorefield.load(finished_digits / "digits")
 
 
-@pytest.mark.parametrize("solver", ["heun", "ddpm", "exponential2"])
+@pytest.mark.parametrize("solver", ["heun", "ddpm", "dpmpp2m"])
 def test_a_sample_is_a_function_of_its_seed_and_number(run: scorefield.Run, solver: str):
     whole = run.sample(10, solver=solver, seed=3, label=1).x
     few = run.sample(4, solver=solver, seed=3, label=1).x
@@ -78,7 +78,8 @@ def test_another_schedule_grid_and_number_of_steps(run: scorefield.Run):
         ({"solver": "heum"}, r"no solver is called 'heum'\. Did you mean 'heun'\?"),
         ({"grid": "karas"}, r"no grid is called 'karas'\. Did you mean 'karras'\?"),
         ({"schedule": "vpp"}, r"no schedule is called 'vpp'\."),
-        ({"eta": 0.5}, "order 2 knows eta=0 and eta=1 only"),
+        ({"eta": 1.5}, "eta must be between 0"),
+        ({"solver": "heun", "eta": 0.5}, "solver 'heun' takes no eta"),
     ],
 )
 def test_refusals(run: scorefield.Run, options: dict, sentence: str):

@@ -1,1 +1,4 @@
-"""The command line: `scorefield train | sample | evaluate | data | info | report | list`. Nothing imports it."""
+"""The command line: `scorefield train | sample | evaluate | compare | data | info | report | list`.
+
+Nothing imports it.
+"""

@@ -36,6 +36,18 @@ def _evaluate(request: Request, console: Console) -> Outcome:
     return evaluate.run(request, console)
 
 
+def _compare(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import compare
+
+    return compare.run(request, console)
+
+
+def _tune(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import tune
+
+    return tune.run(request, console)
+
+
 def _data(request: Request, console: Console) -> Outcome:
     from scorefield.cli import data
 
@@ -64,6 +76,8 @@ RUNNERS: dict[str, Callable[[Request, Console], Outcome]] = {
     "train": _train,
     "sample": _sample,
     "evaluate": _evaluate,
+    "compare": _compare,
+    "tune": _tune,
     "data": _data,
     "info": _info,
     "report": _report,

@@ -16,7 +16,7 @@ from scorefield.cli.python import call
 from scorefield.cli.words import Request
 
 LOADING = ("runs", "device", "ema")  # options of load
-MEASURING = ("against", "n", "metrics", "features", "seed", "steps", "solver", "guidance", "batch")
+MEASURING = ("against", "n", "metrics", "features", "seed", "steps", "solver", "guidance", "batch", "table")
 
 
 def run(request: Request, console: Console) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from scorefield.cli import scores
@@ -12,6 +12,7 @@ from scorefield.cli.console import Console
 from scorefield.cli.figures import clock, columns
 from scorefield.cli.words import Request
 from scorefield.runs.citations import Paper, citations
+from scorefield.runs.disk import read_json
 from scorefield.runs.folder import Found, RunFolder, find
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ def run(request: Request, console: Console) -> Outcome:
     found = find(request.word, request.options["runs"])
     plan, step = _plan(found)
     made = _made(found.folder) if found.folder else {}
+    tables = _tables(found.folder) if found.folder else {}
     sections = {
         "what it is": plan.rows if found.folder else [*plan.rows, ("file", str(found.weights))],
         "how it was made": [*_told(made), ("step", f"{step:,}"), *[("note", note) for note in plan.notes]],
+        "tuned samplers": [(f"{name} steps", told) for name, told in _tuned(tables)],
     }
     papers = citations(plan.config)
     evaluation = scores.stored(found.folder)
@@ -45,6 +48,7 @@ def run(request: Request, console: Console) -> Outcome:
         "origins": plan.origins,
         "step": step,
         "made": made,
+        "tables": tables,
         "evaluation": evaluation.to_json() if evaluation else None,
         "cite": [{"for": parts, **paper._asdict()} for parts, paper in papers],
     }
@@ -93,6 +97,18 @@ def _told(made: Mapping[str, Any]) -> list[tuple[str, str]]:
     versions = ", ".join(f"{name} {first[name]}" for name in _VERSIONS if first.get(name))
     where = first.get("gpu") or first.get("device", "")
     return [*rows, ("with", f"{versions}, {where}, started {first['when']}")] if first else rows
+
+
+def _tables(folder: RunFolder) -> dict[str, Any]:
+    """steps → what tables/STEPS.json says about its making."""
+    return {str(steps): dict(read_json(path, {}).get("made", {})) for steps, path in folder.tables()}
+
+
+def _tuned(tables: Mapping[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for steps, made in tables.items():
+        at = f"at step {made['step']:,}, guidance {made['guidance']:g}" if "step" in made else "at an unknown step"
+        errors = [f"{made[name]:.3g}" for name in ("held_out_error", "untuned_error") if name in made]
+        yield steps, f"tables/{steps}.json, {at}" + (f", error {' (untuned '.join(errors)})" if len(errors) > 1 else "")
 
 
 def _reference(parts: str, paper: Paper) -> list[str]:

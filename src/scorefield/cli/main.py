@@ -9,6 +9,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 
 from scorefield import __version__
 from scorefield.cli import help as helping
@@ -18,6 +19,7 @@ from scorefield.cli.words import Request, command_named, parse
 from scorefield.errors import UserError
 
 _ROOT = {"--help": helping.root, "-h": helping.root, "--version": lambda: f"scorefield {__version__}"}
+_ANYWHERE = ("--json", "--quiet", "-q")  # flags that may also stand before the command
 
 _MEMORY = (
     "out of memory. Use a smaller batch=..., a smaller size=..., or for training accumulate=2: "
@@ -50,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str], console: Console) -> int:
+    ahead = list(takewhile(_ANYWHERE.__contains__, words))
+    words = words[len(ahead) :]
     if not words or words == ["help"]:
         words = ["--help"]
     if words[0] in _ROOT:
@@ -57,7 +61,7 @@ def _run(words: list[str], console: Console) -> int:
         return 0
     if words[0] == "help":
         words = [*words[1:], "--help"]
-    request = parse(command_named(words[0]), words[1:])
+    request = parse(command_named(words[0]), [*ahead, *words[1:]])
     if request.help:
         sys.stdout.write(helping.command(request.command, request.help == "all") + "\n")
         return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from scorefield.cli.commands import Outcome
 from scorefield.cli.console import Console
+from scorefield.cli.figures import columns
 from scorefield.cli.outputs import free_file, new_file
 from scorefield.cli.pictures import show
 from scorefield.cli.progress import counting
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 ENDINGS = (".png", ".npz", ".npy", ".csv", ".webp", ".gif", "")  # "": a folder of images
 FILMS = (".webp", ".gif")
 LOADING = ("runs", "device", "ema")
-WALKING = ("steps", "solver", "guidance", "seed", "grid", "eta", "batch", "schedule")
+WALKING = ("steps", "solver", "guidance", "seed", "grid", "eta", "batch", "schedule", "table")
 
 
 def run(request: Request, console: Console) -> Outcome:
@@ -38,6 +39,8 @@ def run(request: Request, console: Console) -> Outcome:
     with counting(console, "sampling") as progress:
         samples = loaded.sample(options["n"], label=options["class"], trajectory=film, progress=progress, **asked)
     show(samples.x, samples.kind, console)
+    for line in columns([("note", samples.note)] if samples.note else []):
+        console.say(console.dim(line))
     files = [str(samples.save(path)) for path in _paths(loaded, out, film)]
     for file in files:
         console.result(file)
@@ -66,6 +69,7 @@ def _result(loaded: Run, samples: Samples, files: list[str]) -> dict[str, object
         "n": len(samples),
         "shape": list(samples.x.shape[1:]),
         "nfe": samples.nfe,
+        "table": samples.table or None,
         "seed": samples.seed,
         "labels": None if samples.labels is None else samples.labels.tolist(),
         "files": files,

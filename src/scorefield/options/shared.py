@@ -9,8 +9,21 @@ from .values import Option
 SECTIONS = ("codec", "net", "process", "denoiser", "objective")  # sections of config.toml that describe objects
 SCHEDULES = ("vp", "cosine", "sub-vp", "ve", "edm", "flow", "ddpm")
 PREDICTIONS = ("eps", "x0", "v", "score", "flow", "edm")
-SOLVERS = ("ddim", "ddpm", "euler", "exponential2", "exponential3", "heun", "midpoint", "rk4")
-GRIDS = ("karras", "log-snr", "quadratic", "trailing", "uniform")
+# fmt: off
+SOLVERS = (
+    "adaptive", "ancestral", "annealed-langevin", "consistent-annealed", "ddim", "ddpm", "ddpm-large", "deis2",
+    "deis3", "dpm1", "dpm2", "dpm2m", "dpm3", "dpm3m", "dpmpp1", "dpmpp2m", "dpmpp2m-published", "dpmpp2s",
+    "dpmpp3m", "dpmpp3m-published", "dpmpp3s", "dpmpp4m", "edm", "edm-heun", "er-sde", "euler",
+    "euler-maruyama", "flow2m", "flow2pc", "flow3m", "flow3pc", "flow4m", "gotta-go-fast", "heun", "lms2",
+    "lms3", "lms4", "midpoint", "pc", "pc-ancestral", "restart", "reverse-diffusion", "rk4", "sa-solver",
+    "sde-dpmpp1", "sde-dpmpp2m", "sde-dpmpp2m-published", "sde-dpmpp3m", "sde-dpmpp3m-published", "unipc1",
+    "unipc1-bh1", "unipc2", "unipc2-bh1", "unipc3", "unipc3-bh1",
+)
+GRIDS = (
+    "beta", "exponential", "karras", "knots", "leading", "linspace", "log-snr", "optimised", "quadratic", "rectified",
+    "shifted", "trailing", "uniform",
+)
+# fmt: on
 SWITCH = ("auto", "yes", "no")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 

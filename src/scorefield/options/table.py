@@ -6,8 +6,10 @@ A default of None (written `auto`) means "chosen for you": the plan decides from
 
 from __future__ import annotations
 
+from .compare import COMPARE
 from .shared import DATA_HELP, GRIDS, READING, RUN_HELP, SCHEDULES, WALK, WHERE, Command
 from .train import TRAIN
+from .tune import TABLE, TUNE
 from .values import Option
 
 SAMPLE = Command(
@@ -35,6 +37,7 @@ SAMPLE = Command(
                 ),
                 Option("grid", "choice", "auto", "Spacing of the solver's steps in time.", choices=("auto", *GRIDS)),
                 Option("eta", "float", None, "Fresh noise in each step: 0 is deterministic, 1 ancestral.", low=0),
+                TABLE,
                 Option(
                     "schedule",
                     "choice",
@@ -107,6 +110,7 @@ EVALUATE = Command(
                     common=True,
                 ),
                 *WALK,
+                TABLE,
                 Option("out", "path", None, "JSON file to write; otherwise evaluation.json in the run folder."),
             ),
         ),
@@ -181,4 +185,4 @@ LIST = Command(
     ),
     _RUNS,
 )
-COMMANDS = {c.name: c for c in (TRAIN, SAMPLE, EVALUATE, DATA, INFO, REPORT, LIST)}
+COMMANDS = {c.name: c for c in (TRAIN, SAMPLE, EVALUATE, COMPARE, TUNE, DATA, INFO, REPORT, LIST)}

@@ -56,6 +56,70 @@ _PAPERS = {
         "CVPR, arXiv:2312.02696",
     ),
     "guidance": Paper("Ho, Salimans", 2022, "Classifier-free diffusion guidance", "arXiv:2207.12598"),
+    "dpm-solver": Paper(
+        "Lu, Zhou, Bao, Chen, Li, Zhu",
+        2022,
+        "DPM-Solver: a fast ODE solver for diffusion probabilistic model sampling in around 10 steps",
+        "NeurIPS, arXiv:2206.00927",
+    ),
+    "deis": Paper(
+        "Zhang, Chen", 2023, "Fast sampling of diffusion models with exponential integrator", "ICLR, arXiv:2204.13902"
+    ),
+    "unipc": Paper(
+        "Zhao, Bai, Rao, Zhou, Lu",
+        2023,
+        "UniPC: a unified predictor-corrector framework for fast sampling of diffusion models",
+        "NeurIPS, arXiv:2302.04867",
+    ),
+    "sa": Paper(
+        "Xue, Yi, Luo, Zhang, Sun, Li, Ma",
+        2023,
+        "SA-Solver: stochastic Adams solver for fast sampling of diffusion models",
+        "NeurIPS, arXiv:2309.05019",
+    ),
+    "restart": Paper(
+        "Xu, Deng, Cheng, Tian, Liu, Jaakkola",
+        2023,
+        "Restart sampling for improving generative processes",
+        "NeurIPS, arXiv:2306.14878",
+    ),
+    "er-sde": Paper(
+        "Cui, Zhang, Lu, Liao",
+        2023,
+        "Elucidating the solution space of extended reverse-time SDE for diffusion models",
+        "arXiv:2309.06169",
+    ),
+    "ncsn": Paper(
+        "Song, Ermon",
+        2019,
+        "Generative modeling by estimating gradients of the data distribution",
+        "NeurIPS, arXiv:1907.05600",
+    ),
+    "consistent": Paper(
+        "Jolicoeur-Martineau, Piché-Taillefer, Tachet des Combes, Mitliagkas",
+        2021,
+        "Adversarial score matching and improved sampling for image generation",
+        "ICLR, arXiv:2009.05475",
+    ),
+    "gotta-go-fast": Paper(
+        "Jolicoeur-Martineau, Li, Piché-Taillefer, Kachman, Mitliagkas",
+        2021,
+        "Gotta go fast when generating data with score-based models",
+        "arXiv:2105.14080",
+    ),
+    "align": Paper(
+        "Sabour, Fidler, Kreis",
+        2024,
+        "Align your steps: optimizing sampling schedules in diffusion models",
+        "ICML, arXiv:2404.14507",
+    ),
+    "beta": Paper(
+        "Lee et al.",
+        2024,
+        "Beta sampling is all you need: efficient image generation strategy for diffusion models using stepwise "
+        "spectral analysis",
+        "arXiv:2407.12173",
+    ),
     "dpm": Paper(
         "Lu, Zhou, Bao, Chen, Li, Zhu",
         2022,
@@ -139,9 +203,24 @@ _PARTS: dict[str, dict[str, tuple[str, ...]]] = {
         "sigmoid": ("elbo",), "likelihood": ("vdm", "likelihood"),
     },
     "solver": {
-        "ddpm": ("ddpm",), "ddim": ("ddim",), "heun": ("edm",), "exponential2": ("dpm",), "exponential3": ("dpm",),
+        "ancestral": ("ddpm",), "ddpm": ("ddpm",), "ddpm-large": ("ddpm",), "ddim": ("ddim",),
+        "heun": ("edm",), "edm-heun": ("edm",), "edm": ("edm",),
+        "dpm1": ("dpm-solver",), "dpm2": ("dpm-solver",), "dpm3": ("dpm-solver",),
+        "dpmpp1": ("dpm",), "dpmpp2s": ("dpm",), "dpmpp3s": ("dpm",), "dpmpp2m": ("dpm",), "dpmpp3m": ("dpm",),
+        "dpmpp2m-published": ("dpm",), "dpmpp3m-published": ("dpm",),
+        "sde-dpmpp1": ("dpm",), "sde-dpmpp2m": ("dpm",), "sde-dpmpp3m": ("dpm",),
+        "sde-dpmpp2m-published": ("dpm",), "sde-dpmpp3m-published": ("dpm",),
+        "deis2": ("deis",), "deis3": ("deis",),
+        "unipc1": ("unipc",), "unipc2": ("unipc",), "unipc3": ("unipc",),
+        "unipc1-bh1": ("unipc",), "unipc2-bh1": ("unipc",), "unipc3-bh1": ("unipc",),
+        "sa-solver": ("sa",), "er-sde": ("er-sde",), "restart": ("restart",),
+        "euler-maruyama": ("sde",), "reverse-diffusion": ("sde",), "pc": ("sde",), "pc-ancestral": ("sde", "ddpm"),
+        "annealed-langevin": ("ncsn",), "consistent-annealed": ("consistent",), "gotta-go-fast": ("gotta-go-fast",),
     },
-    "grid": {"karras": ("edm",), "quadratic": ("ddim",), "log-snr": ("dpm",), "trailing": ("lin",)},
+    "grid": {
+        "karras": ("edm",), "quadratic": ("ddim",), "log-snr": ("dpm",), "trailing": ("lin",), "leading": ("lin",),
+        "linspace": ("lin",), "shifted": ("sd3",), "knots": ("align",), "beta": ("beta",),
+    },
     "guidance": {"guidance": ("guidance",)},
     "averaging": {"ema": ("edm2",)},
 }  # fmt: skip

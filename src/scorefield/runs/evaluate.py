@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -55,13 +56,16 @@ def evaluate(
         train_labels=None if train is None else train.labels,
         seed=seed,
     )
+    if samples.note:
+        scores = replace(scores, notes=(*scores.notes, samples.note))
     record = {
         "step": run.step,
         "n": count,
         "nfe": samples.nfe,
         "seed": seed,
         "against": real.name,
-        "sampling": {key: value for key, value in walk.items() if value is not None},
+        "sampling": {key: value for key, value in walk.items() if value is not None and key != "table"},
+        "table": samples.table or None,
         "seconds": round(time.monotonic() - began, 2),
         "evaluation": scores.to_json(),
     }

@@ -94,6 +94,15 @@ class RunFolder:
         """The training data of a run that was given arrays instead of a name or a path."""
         return self.path / "data.npz"
 
+    def table_file(self, steps: int) -> Path:
+        """The sampler tuned to ``steps`` evaluations."""
+        return self.path / "tables" / f"{steps}.json"
+
+    def tables(self) -> list[tuple[int, Path]]:
+        """(steps, file) of every tuned sampler, fewest steps first; not those that newer ones have replaced."""
+        found = (self.path / "tables").glob("*.json")
+        return sorted((int(p.stem), p) for p in found if p.stem.isdigit())
+
     def preview_file(self, step: int) -> Path:
         """The picture drawn at ``step``."""
         return self.samples / f"step-{step:08d}.png"

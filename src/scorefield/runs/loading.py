@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class Run:
     folder: RunFolder | None = None
     step: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    ema: float | None = None  # σ_rel of the averaged weights
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.shape))
@@ -100,7 +102,20 @@ class Run:
         count = pictured(self.kind, self.shape, self.device.type)
         count = min(count, most or count)
         whole = count - count % max(1, len(self.classes))  # every class as often as the others
-        return sample(self, whole or count, seed=PREVIEW_SEED, **options)
+        return sample(self, whole or count, seed=PREVIEW_SEED, table="no", **options)
+
+    def tune(self, steps: int | Sequence[int], **options: Any) -> Any:
+        """Fit samplers of few steps to this network and keep them in the run folder, where ``sample`` finds them: see
+        ``scorefield.runs.tune.tune`` for the options."""
+        from scorefield.runs.tune import tune
+
+        return tune(self, steps, **options)
+
+    def compare(self, *args: Any, **options: Any) -> Any:
+        """Solvers against each other on this network: see ``scorefield.runs.compare.compare`` for the options."""
+        from scorefield.runs.compare import compare
+
+        return compare(self, *args, **options)
 
     def evaluate(self, against: Any = None, **options: Any) -> Any:
         """Measure samples against held-out data: see ``scorefield.runs.evaluate.evaluate`` for the options."""
@@ -141,7 +156,8 @@ def load(run: str | Path, *, runs: str | Path = RUNS, ema: float | None = None, 
     denoiser = build.denoiser(config)
     weights.fill(denoiser, stored.tensors, file)
     denoiser = denoiser.to(where).eval().requires_grad_(False)
-    return Run(config, denoiser, build.codec(config), found.folder, step or stored.step, where)
+    width = ema or next(iter(config["train"].get("ema") or ()), None)
+    return Run(config, denoiser, build.codec(config), found.folder, step or stored.step, where, width)
 
 
 def _weights_of(found: Found, ema: float | None) -> tuple[Path, int]:

@@ -19,7 +19,10 @@ from scorefield.runs import build
 from scorefield.runs.draft import settled
 from scorefield.runs.labels import asked_labels
 from scorefield.runs.samples import Samples
+from scorefield.runs.tables import Choice, choose
+from scorefield.sampling import noise_at
 from scorefield.sampling import trajectory as walk
+from scorefield.solvers import Table, tabulate
 
 if TYPE_CHECKING:
     from scorefield.runs.loading import Run
@@ -40,14 +43,18 @@ class Walk:
     seed: int
     shape: tuple[int, ...]
     device: torch.device
+    table: Table | None = None  # walked instead of solver over times, where there is one
 
     def states(self, indices: range, labels: Tensor | None) -> Iterator[Any]:
         """The steps of the examples ``indices``, with ``.x`` (B, *D) encoded."""
         rng = Rng.each(self.seed, indices)
-        cond = {} if labels is None else {"label": labels[indices.start : indices.stop].to(self.device)}
+        cond: dict[str, Any] = {} if labels is None else {"label": labels[indices.start : indices.stop].to(self.device)}
         with torch.no_grad():
-            x = self.denoiser.process.prior(torch.empty(len(indices), *self.shape, device=self.device), rng)
-            yield from walk(self.denoiser, x, self.times, solver=self.solver, rng=rng, **cond)
+            like = torch.empty(len(indices), *self.shape, device=self.device)
+            x = noise_at(self.denoiser.process, self.times[0], like, rng)
+            how: dict[str, Any] = {"times": self.times, "solver": self.solver}
+            how = how if self.table is None else {"table": self.table}
+            yield from walk(self.denoiser, x, rng=rng, **how, **cond)
 
 
 def sample(
@@ -63,6 +70,7 @@ def sample(
     seed: int = 0,
     batch: int | None = None,
     schedule: str | None = None,
+    table: Any = None,
     trajectory: bool = False,
     progress: Progress | None = None,
 ) -> Samples:
@@ -71,9 +79,11 @@ def sample(
     ``steps``, ``solver`` and ``grid`` say how to walk (None: as the run's [sample] section); ``eta`` is fresh noise in
     each step, for solvers that take it. ``label`` is a class name or number, ``none``, or a sequence taken in turn;
     None takes all classes in turn. ``guidance`` 1 is none. ``schedule`` walks under another noise schedule than that of
-    training. ``batch`` examples are computed at once. ``trajectory`` keeps every x_t for a film.
-    Raises UserError for a class, solver, grid or schedule that is not known, n or steps below 1, guidance without
-    classes.
+    training. ``table`` is a tuned sampler, a file or a ``Table``; None takes that of the run folder for as many steps,
+    where it was tuned for these weights and this guidance and neither solver, grid, eta nor schedule is given; yes
+    insists on that, no does without. ``batch`` examples are computed at once. ``trajectory`` keeps every x_t for a
+    film. Raises UserError for a class, solver, grid or schedule that is not known, n or steps below 1, guidance without
+    classes, a table that cannot be read or was made for another schedule.
     """
     if batch is not None and batch < 1:
         raise UserError(f"batch must be at least 1, got {batch}.")
@@ -81,9 +91,9 @@ def sample(
         raise UserError(f"n must be at least 1, got {n}. It is how many samples are drawn.")
     solver, grid, schedule = (settled(word) for word in (solver, grid, schedule))
     labels = asked_labels(label, run.classes, n)
-    course = _walk(run, steps, solver, grid, eta, guidance, seed, schedule)
-    size = _batch(run.shape) if batch is None else batch
-    drawn = _Drawn(run, course, trajectory)
+    course, choice = _walk(run, steps, solver, grid, eta, guidance, seed, schedule, table, trajectory)
+    size = batch_of(run.shape) if batch is None else batch
+    drawn = _Drawn(run, course, choice, trajectory)
     parts = [range(start, min(start + size, n)) for start in range(0, n, size)]
     tell, each = progress or _say_nothing, len(course.times) - 1
     for done, part in enumerate(parts):
@@ -95,7 +105,8 @@ def _say_nothing(done: int, total: int) -> None:
     pass
 
 
-def _batch(shape: tuple[int, ...]) -> int:
+def batch_of(shape: tuple[int, ...]) -> int:
+    """How many examples of ``shape`` are computed at once when nobody says."""
     low, high = BATCH_LIMITS
     return max(low, min(high, NUMBERS_AT_ONCE // math.prod(shape)))
 
@@ -109,18 +120,35 @@ def _walk(
     guidance: float | None,
     seed: int,
     schedule: str | None,
-) -> Walk:
+    table: Any,
+    film: bool,
+) -> tuple[Walk, Choice]:
     usual = run.config["sample"]
-    denoiser = run.denoiser if schedule is None else under(run.denoiser, schedule)
-    scale = usual["guidance"] if guidance is None else guidance
-    if scale != 1 and not run.classes:
-        raise UserError(f"guidance={scale:g} strengthens a class, but this run learned no classes. Leave guidance out.")
+    denoiser, scale = guided(run, run.denoiser if schedule is None else under(run.denoiser, schedule), guidance)
     count = usual["steps"] if steps is None else steps
     if count < 1:
         raise UserError(f"steps must be at least 1, got {count}.")
+    free = solver is None and grid is None and eta is None
+    choice = choose(run, denoiser.process, table, steps=steps, guidance=scale, free=free, usual=schedule is None)
+    if choice.table is not None:
+        table = choice.table
+        return Walk(denoiser, table.times, None, seed, run.shape, run.device, table), choice
     times = build.grid(usual["grid"] if grid is None else grid)(denoiser.process, count)
-    guided = denoiser if scale == 1 else ClassifierFree(denoiser, scale)
-    return Walk(guided, times, build.solver(solver or usual["solver"], eta), seed, run.shape, run.device)
+    made = build.solver(solver or usual["solver"], eta)
+    if film or not made.tabulates:  # a film shows the steps of the solver, which may be more than one evaluation each
+        return Walk(denoiser, times, made, seed, run.shape, run.device), choice
+    table = tabulate(made, denoiser.process, times)
+    return Walk(denoiser, table.times, None, seed, run.shape, run.device, table), choice
+
+
+def guided(run: Run, denoiser: Any, guidance: float | None) -> tuple[Any, float]:
+    """The denoiser under classifier-free guidance, and its strength: that of the run where ``guidance`` is None.
+
+    Raises UserError where there are no classes to strengthen."""
+    scale = run.config["sample"]["guidance"] if guidance is None else guidance
+    if scale != 1 and not run.classes:
+        raise UserError(f"guidance={scale:g} strengthens a class, but this run learned no classes. Leave guidance out.")
+    return (denoiser if scale == 1 else ClassifierFree(denoiser, scale)), scale
 
 
 def under(denoiser: Any, schedule: str) -> Any:
@@ -134,6 +162,7 @@ class _Drawn:
 
     run: Run
     course: Walk
+    choice: Choice
     trajectory: bool
     parts: list[Tensor] = field(default_factory=list)
     films: list[list[Tensor]] = field(default_factory=list)
@@ -163,6 +192,8 @@ class _Drawn:
             seed=seed,
             times=tuple(self.course.times.tolist()) if frames else (),
             frames=frames,
+            table=self.choice.path,
+            note=self.choice.note,
         )
 
     def _decoded(self, z: Tensor) -> Tensor:

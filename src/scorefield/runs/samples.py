@@ -31,6 +31,7 @@ class Samples:
 
     ``labels`` (N,) are the classes asked for, −1 for none. ``frames`` are x_t at ``times`` (noise first), scaled to
     the size of the data, where a trajectory was asked for. ``nfe`` counts evaluations of the denoiser per example.
+    ``table`` is the file of the tuned sampler that was walked, ``note`` what to know about it; "" where there is none.
     """
 
     x: Tensor
@@ -42,6 +43,8 @@ class Samples:
     seed: int = 0
     times: tuple[float, ...] = ()
     frames: tuple[Tensor, ...] = ()
+    table: str = ""
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.x)
