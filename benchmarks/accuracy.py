@@ -40,21 +40,41 @@ RESULTS = Path(__file__).with_name("results")
 BUDGETS = (5, 8, 10, 15, 20, 35)
 TUNED = (5, 8, 10)
 QUICK = {"problems": ["mixture-2"], "schedules": ["vp", "flow"], "budgets": [5, 10, 20]}
-DEFAULT = "karras"  # the grid of ``sample`` when none is asked for
+DEFAULT = "rectified"  # the grid of ``sample`` when none is asked for
 OWN_GRIDS = {
-    DEFAULT: grids.Karras(),
+    "karras": grids.Karras(),
     "log-snr": grids.LogSNR(),
     "uniform": grids.Uniform(),
     "quadratic": grids.Quadratic(),
     "shifted": grids.Shifted(),
     "exponential ρ=1.5": grids.PolyExponential(0.01, 80.0, 1.5),
     "beta": grids.BetaQuantile(),
-    "rectified": grids.Rectified(),
+    DEFAULT: grids.Rectified(),
     "rectified, decay 0.1": grids.Rectified(0.1),
     "optimised": grids.Optimised(),
 }
+LOWEST = 1e-3
+SHOWN = (  # solvers whose errors on each of our grids are kept: what docs/choose-a-solver.md chooses from
+    *("ddim", "euler", "heun", "edm-heun", "rk4", "dpmpp2m", "dpmpp3m", "dpmpp2m-published", "dpmpp3m-published"),
+    *("dpm3m", "deis3", "unipc1", "unipc1-bh1", "unipc2", "unipc3", "flow2m", "flow3m", "flow2pc", "flow3pc"),
+)
 EXAMPLES = {"mixture-2": 1024, "mixture-16": 2048, "mixture-256": 256, "digits": 512}  # that `tune` learns from
-LOWERED = ("dpmpp3m", "dpm3m", "deis3", "unipc2", "unipc3")  # also tried with lower orders in the last steps
+LOWERED = (
+    "dpmpp3m",
+    "dpm3m",
+    "deis3",
+    "unipc2",
+    "unipc3",
+    "unipc2-bh1",
+    "unipc3-bh1",
+)  # also tried with lower orders in the last steps
+
+
+def _first(u: Tensor, process: Any) -> list[float]:
+    """σ/α of falling u = σ/(α + σ), scaled so that the first is that of t = 1 (just below, where it has no signal)."""
+    alpha, sigma = process.schedule(torch.ones((), dtype=torch.float64))
+    u = u * min((sigma / (alpha + sigma)).item(), 1 - 1e-3)
+    return (u / (1 - u)).tolist()
 
 
 @cache
@@ -88,9 +108,11 @@ def ours(schedule: str, nfe: int) -> Iterator[Candidate]:
     for name, solver in solvers().items():
         steps, below = (affordable(name, schedule, nfe, first) for first in (1.0, 0.99))
         choices = {label: grid(process, steps) for label, grid in OWN_GRIDS.items()} if steps > 1 else {}
+        if below > 1:
+            u = 1 - (1 - LOWEST) * torch.arange(below, dtype=torch.float64) / below  # even towards 0.001, then clean
+            choices["rectified to 0.001"] = grids.Sigmas((*_first(u, process), 0.0))(process, below)
         for label, given in levels(process, below):
-            if "uniform t" not in label:  # ours already
-                choices[label] = grids.Sigmas(tuple(given))(process, below)
+            choices[label] = grids.Sigmas(tuple(given))(process, below)
         for label, times in choices.items():
 
             def run(asked: Any, start: Tensor, times: Tensor = times, solver: Any = solver) -> tuple[Tensor, int]:
@@ -181,7 +203,12 @@ def digest(found: list[list]) -> dict[str, Any]:
         "peers": first,
         "best_grid": [[*row[:4], _short(row[4])] for row in ranked],
         "ours_on_default_grid": default,
-        "ours": [[row[1], row[2], _short(row[4])] for row in found if row[0] == "scorefield"],
+        "ours": {
+            grid: {
+                row[1]: _short(row[4]) for row in found if (row[0], row[2]) == ("scorefield", grid) and row[1] in SHOWN
+            }
+            for grid in OWN_GRIDS
+        },
     }
 
 

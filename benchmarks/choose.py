@@ -65,8 +65,9 @@ def behind(rows: Iterable[dict[str, Any]]) -> dict[tuple[str, str], float]:
     for row in rows:
         count += 1
         least = min(row["best_ours"]["error"], row["best_peer"]["error"])
-        for solver, grid, error in row["ours"]:
-            logs.setdefault((solver, grid), []).append(math.log(error / least))
+        for grid, errors in row["ours"].items():
+            for solver, error in errors.items():
+                logs.setdefault((solver, grid), []).append(math.log(error / least))
     return {pair: math.exp(sum(found) / count) for pair, found in logs.items() if len(found) == count}
 
 

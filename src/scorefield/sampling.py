@@ -12,9 +12,11 @@ from torch import Tensor
 from .core import Denoiser, Process, Rng, Solver, as_time
 from .errors import UserError
 from .solvers.exponential import Exponential
-from .solvers.grids import Grid, Karras
+from .solvers.grids import Grid, Rectified
 from .solvers.table import Table
 from .solvers.tabulate import tabulate
+
+USUAL = Exponential(2, corrector=3, space="flow", clock="flow")  # flow2pc: docs/choose-a-solver.md
 
 
 class Step(NamedTuple):
@@ -68,7 +70,7 @@ def trajectory(
     else:
         if times is None:
             raise UserError("a trajectory needs times, or a table that brings them.")
-        times, walker = as_time(times if torch.is_tensor(times) else list(times)), solver or Exponential(2)
+        times, walker = as_time(times if torch.is_tensor(times) else list(times)), solver or USUAL
         _check(times)
     rng = rng or Rng.each(0, range(len(x)))
     watched = _Watched(denoiser, cond, x.dtype)
@@ -98,13 +100,14 @@ def sample(
 ) -> Tensor:
     """x₀ of ``shape`` (B, *D) from the model: the prior at t = 1, then the last element of a trajectory to t = 0.
 
-    ``steps`` on ``grid`` (default Karras), or explicit ``times``; ``solver`` default Exponential(2), one evaluation a
-    step. A solver that can be written down runs as its table (the same to rounding, without arithmetic on schedules in
-    the loop); ``table`` gives one outright. Example i of ``seed`` is the same whatever the batch size; ``rng`` replaces
-    the seed. Raises UserError for steps < 1 or times that do not fall from 1.
+    ``steps`` on ``grid`` (default ``Rectified``), or explicit ``times``; ``solver`` default "flow2pc", one evaluation a
+    step (docs/choose-a-solver.md says why these). A solver that can be written down runs as its table: the same to
+    rounding, without arithmetic on schedules in the loop. ``table`` gives one outright. Example i of ``seed`` is the
+    same whatever the batch size; ``rng`` replaces the seed. Raises UserError for steps < 1 or times that do not fall
+    from 1.
     """
     process, rng = denoiser.process, rng or Rng.each(seed, range(shape[0]))
-    empty, walker = torch.empty(tuple(shape), dtype=dtype, device=device), solver or Exponential(2)
+    empty, walker = torch.empty(tuple(shape), dtype=dtype, device=device), solver or USUAL
     if table is None:
         falling = _planned(process, steps, grid, times)
         if not walker.tabulates:
@@ -135,7 +138,7 @@ def _run(table: Table, denoiser: Denoiser, x: Tensor, rng: Rng, cond: dict[str, 
 def _planned(process: Any, steps: int, grid: Grid | None, times: Sequence[float] | Tensor | None) -> Tensor:
     if steps < 1:
         raise UserError(f"steps must be at least 1, got {steps}.")
-    falling = (grid or Karras())(process, steps) if times is None else as_time(times)
+    falling = (grid or Rectified())(process, steps) if times is None else as_time(times)
     _check(falling)
     if times is not None and falling[0] != 1:
         raise UserError(f"sampling starts from pure noise at t = 1, but the first time is {falling[0]:g}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .shared import GRIDS, RUN_HELP, WALK, WHERE, Command
 from .values import Option
 
-COMPARED = ("ddim", "heun", "dpmpp2m", "dpmpp3m", "unipc3")  # deterministic, of orders 1 to 4
+COMPARED = ("ddim", "heun", "dpmpp2m", "unipc3", "flow2pc")  # deterministic, of orders 1 to 4
 STEPS = (5, 10, 20)
 _SHARED = {option.name: option for option in WALK}
 
