@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "accuracy.json"
 PAGE = ROOT / "docs" / "choose-a-solver.md"
 BY_NAME = ("karras", "log-snr", "uniform", "quadratic", "shifted", "beta", "rectified", "optimised")  # grid=NAME
+OWN = ("flow2pc", "rectified")  # what `sample` does when nobody says
 USUAL = ("dpmpp2m", "karras")  # what many tools begin with
 
 INTRO = """# Choose a solver
@@ -81,15 +82,14 @@ def page(result: dict[str, Any]) -> str:
     """The whole page."""
     rows = result["rows"]
     budgets = sorted({row["nfe"] for row in rows})
-    lines = ["## In short", "", "| evaluations | solver, grid | behind the best | next | default of many tools |"]
-    lines += ["|---|---|---|---|---|"]
+    head = f"| evaluations | solver, grid | behind the best | next | {_named(OWN)}, the default | {_named(USUAL)} |"
+    lines = ["## In short", "", head, "|---|---|---|---|---|---|"]
     for nfe in budgets:
         order = ranked([row for row in rows if row["nfe"] == nfe])
         (first, f), (second, g) = order[0], next(item for item in order if item[0][0] != order[0][0][0])
-        usual = dict(order).get(USUAL, math.inf)
-        lines.append(
-            f"| {nfe} | **{_named(first)}** | {f:.2f} | {_named(second)}, {g:.2f} | {_named(USUAL)}, {usual:.1f} |"
-        )
+        own, usual = (dict(order).get(pair, math.inf) for pair in (OWN, USUAL))
+        rest = f"{_named(second)}, {g:.2f} | {own:.2f} | {usual:.1f}"
+        lines.append(f"| {nfe} | **{_named(first)}** | {f:.2f} | {rest} |")
     lines += ["", *_everywhere(rows, budgets), "", "## By schedule", ""]
     schedules = list(dict.fromkeys(row["schedule"] for row in rows))
     lines += [f"| evaluations | {' | '.join(schedules)} |", "|---" * (len(schedules) + 1) + "|"]
@@ -105,9 +105,10 @@ def page(result: dict[str, Any]) -> str:
 def _everywhere(rows: list[dict[str, Any]], budgets: list[int]) -> list[str]:
     """One choice for all budgets."""
     pair, f = ranked(rows)[0]
-    return [f"One choice for all of these: **{_named(pair)}**, on average {f:.2f} behind the best at {budgets[0]} to "
-            f"{budgets[-1]} evaluations. From Python: `run.sample(16, steps=10, solver=\"{pair[0]}\", "
-            f"grid=\"{pair[1]}\")`."]  # fmt: skip
+    return [
+        f"One choice for all of these: **{_named(pair)}**, on average {f:.2f} behind the best at {budgets[0]} to",
+        f"{budgets[-1]} evaluations: `scorefield sample RUN --steps 10 --solver {pair[0]} --grid {pair[1]}`.",
+    ]
 
 
 def _tuned(rows: list[dict[str, Any]]) -> list[str]:
