@@ -78,7 +78,8 @@ def test_another_schedule_grid_and_number_of_steps(run: scorefield.Run):
         ({"solver": "heum"}, r"no solver is called 'heum'\. Did you mean 'heun'\?"),
         ({"grid": "karas"}, r"no grid is called 'karas'\. Did you mean 'karras'\?"),
         ({"schedule": "vpp"}, r"no schedule is called 'vpp'\."),
-        ({"eta": 1.5}, "eta must be between 0"),
+        ({"solver": "dpmpp2m", "eta": 1.5}, "eta must be between 0"),
+        ({"eta": 0.5}, "solver 'flow2pc' takes no eta. Those that do: ddim"),
         ({"solver": "heun", "eta": 0.5}, "solver 'heun' takes no eta"),
     ],
 )

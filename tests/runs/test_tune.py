@@ -70,7 +70,7 @@ def test_sampling_walks_it_by_default_and_says_so(run: scorefield.Run):
     torch.testing.assert_close(samples.x, run.codec.decode(z), rtol=1e-5, atol=1e-5)  # float32, fused in another order
     for same in ({"table": table}, {"table": "yes", "steps": 3}, {"table": Table.load(table)}):
         assert torch.equal(run.sample(6, **same).x, samples.x)
-    for other in ({"solver": "ddim"}, {"grid": "uniform"}, {"eta": 0.0}, {"schedule": "vp"}):
+    for other in ({"solver": "ddim"}, {"grid": "uniform"}, {"solver": "ddim", "eta": 0.0}, {"schedule": "vp"}):
         assert run.sample(2, steps=3, **other).table == ""
 
 
