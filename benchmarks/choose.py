@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "accuracy.json"
 PAGE = ROOT / "docs" / "choose-a-solver.md"
 BY_NAME = ("karras", "log-snr", "uniform", "quadratic", "shifted", "beta", "rectified", "optimised")  # grid=NAME
-OWN = ("flow2pc", "rectified")  # what `sample` does when nobody says
+OWN = ("flow2pc", "rectified")  # what `scorefield.sample` does when nobody says
 USUAL = ("dpmpp2m", "karras")  # what many tools begin with
 
 INTRO = """# Choose a solver
@@ -36,7 +36,8 @@ REST = """
 
 The table above is about four problems. `scorefield compare RUN --solvers a,b,c --steps 5,10,20` measures the same on
 your network, against a converged reference, and draws it. `scorefield tune RUN --steps 6` fits a sampler to it, which
-`scorefield sample RUN --steps 6` then uses.
+`scorefield sample RUN --steps 6` then uses. Without a table a run walks `flow2pc` on `rectified` for any number of
+steps but its own, which is 18 with `dpmpp2m` on `karras` unless its config says otherwise.
 
 ## When noise is wanted
 
@@ -82,7 +83,8 @@ def page(result: dict[str, Any]) -> str:
     """The whole page."""
     rows = result["rows"]
     budgets = sorted({row["nfe"] for row in rows})
-    head = f"| evaluations | solver, grid | behind the best | next | {_named(OWN)}, the default | {_named(USUAL)} |"
+    head = "| evaluations | solver, grid | behind the best | next "
+    head += f"| {_named(OWN)}, default of `scorefield.sample` | {_named(USUAL)} |"
     lines = ["## In short", "", head, "|---|---|---|---|---|---|"]
     for nfe in budgets:
         order = ranked([row for row in rows if row["nfe"] == nfe])

@@ -79,7 +79,7 @@ def test_another_schedule_grid_and_number_of_steps(run: scorefield.Run):
         ({"grid": "karas"}, r"no grid is called 'karas'\. Did you mean 'karras'\?"),
         ({"schedule": "vpp"}, r"no schedule is called 'vpp'\."),
         ({"solver": "dpmpp2m", "eta": 1.5}, "eta must be between 0"),
-        ({"eta": 0.5}, "solver 'flow2pc' takes no eta. Those that do: ddim"),
+        ({"solver": "flow2pc", "eta": 0.5}, "solver 'flow2pc' takes no eta. Those that do: ddim"),
         ({"solver": "heun", "eta": 0.5}, "solver 'heun' takes no eta"),
     ],
 )
@@ -133,3 +133,15 @@ def test_files_that_cannot_be_written(run: scorefield.Run, digits: scorefield.Ru
             samples.save(tmp_path / path)
     with pytest.raises(UserError, match="holds rows of numbers, but these samples are images"):
         digits.sample(1, steps=1).save(tmp_path / "a.csv")
+
+
+def test_another_number_of_steps_than_the_runs_own_walks_what_the_guide_advises(run: scorefield.Run):
+    """Unless a solver or a grid is named; the run's own number of steps is walked as its config says."""
+    own, steps = run.config["sample"], 6
+    assert own["steps"] != steps
+    advised = run.sample(4, steps=steps, solver="flow2pc", grid="rectified", seed=3).x
+    assert torch.equal(run.sample(4, steps=steps, seed=3).x, advised)
+    named = run.sample(4, steps=steps, solver=own["solver"], seed=3).x
+    assert not torch.equal(named, advised)
+    usual = run.sample(4, solver=own["solver"], grid=own["grid"]["type"], seed=3).x
+    assert torch.equal(run.sample(4, seed=3).x, usual)

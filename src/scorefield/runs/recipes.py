@@ -113,7 +113,8 @@ PREVIEW_SHARE = 0.1  # of the time, beyond which a preview is left out
 SAVES = 10  # checkpoints a run, of which the last two stay
 LOGS = 200  # lines of metrics.jsonl a run
 
-SAMPLING: dict[str, Any] = {"steps": 18, "solver": "flow2pc", "grid": {"type": "rectified"}, "guidance": 1.0}
+SAMPLING: dict[str, Any] = {"steps": 18, "solver": "dpmpp2m", "grid": {"type": "karras"}, "guidance": 1.0}
+OTHER_STEPS = "flow2pc", {"type": "rectified"}  # solver and grid for another number of steps: docs/choose-a-solver.md
 LARGEST_BOTTOM = 16  # images that cannot be halved as often as the recipe does must at least come down to this edge
 
 

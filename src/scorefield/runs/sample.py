@@ -18,6 +18,7 @@ from scorefield.registry import from_config
 from scorefield.runs import build
 from scorefield.runs.draft import settled
 from scorefield.runs.labels import asked_labels
+from scorefield.runs.recipes import OTHER_STEPS, SAMPLING
 from scorefield.runs.samples import Samples
 from scorefield.runs.tables import Choice, choose
 from scorefield.sampling import noise_at
@@ -76,7 +77,8 @@ def sample(
 ) -> Samples:
     """``n`` new examples of what the run learned.
 
-    ``steps``, ``solver`` and ``grid`` say how to walk (None: as the run's [sample] section); ``eta`` is fresh noise in
+    ``steps``, ``solver`` and ``grid`` say how to walk (None: as the run's [sample] section, and, for another number of
+    steps than there, where that names the usual solver, as docs/choose-a-solver.md advises); ``eta`` is fresh noise in
     each step, for solvers that take it. ``label`` is a class name or number, ``none``, or a sequence taken in turn;
     None takes all classes in turn. ``guidance`` 1 is none. ``schedule`` walks under another noise schedule than that of
     training. ``table`` is a tuned sampler, a file or a ``Table``; None takes that of the run folder for as many steps,
@@ -133,8 +135,11 @@ def _walk(
     if choice.table is not None:
         table = choice.table
         return Walk(denoiser, table.times, None, seed, run.shape, run.device, table), choice
-    times = build.grid(usual["grid"] if grid is None else grid)(denoiser.process, count)
-    made = build.solver(solver or usual["solver"], eta)
+    own_solver, own_grid = usual["solver"], usual["grid"]
+    if free and count != usual["steps"] and (own_solver, own_grid) == (SAMPLING["solver"], SAMPLING["grid"]):
+        own_solver, own_grid = OTHER_STEPS
+    times = build.grid(own_grid if grid is None else grid)(denoiser.process, count)
+    made = build.solver(solver or own_solver, eta)
     if film or not made.tabulates:  # a film shows the steps of the solver, which may be more than one evaluation each
         return Walk(denoiser, times, made, seed, run.shape, run.device), choice
     table = tabulate(made, denoiser.process, times)
