@@ -40,7 +40,7 @@ def test_rows_begin_as_their_table(schedule):
 
 @pytest.mark.parametrize("schedule", [VP(), Flow()], ids=repr)
 def test_tuning_halves_the_error_of_the_best_untuned_solver_on_new_noise(schedule):
-    """On seeds that neither the tuning nor its stopping saw. Seen: 6 and 5 times less; half is the promise."""
+    """On seeds that neither the tuning nor its stopping saw, against solvers that it does not begin with alone."""
     denoiser = mixture(schedule)
     result = tune(denoiser, (2,), 5, **FEW)
     assert result.table.nfe == 5 and result.after <= result.before

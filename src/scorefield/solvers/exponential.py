@@ -1,8 +1,8 @@
 """Exponential multistep solvers for Gaussian diffusion, all of them one rule.
 
 Every one takes the *same* step, the bridge of the process, and differs only in what it aims at: a weighted average of
-the last few beliefs (``weights.py``), in clean images or in noise. A corrector (UniPC, SA-Solver) uses the next belief,
-when it comes, to mend the step that led to it, at no further evaluation.
+the last few beliefs (``weights.py``), in clean images, in noise or in their difference. A corrector (UniPC, SA-Solver)
+uses the next belief, when it comes, to mend the step that led to it, at no further evaluation.
 
     Exponential(1)            DDIM                     Exponential(2, weights="published")   DPM-Solver++(2M)
     Exponential(1, eta=1)     DDPM                     Exponential(2, eta=1)                 SDE-DPM-Solver++(2M)

@@ -42,7 +42,7 @@ class Table:
 
     ``alphas`` and ``sigmas`` (n + 1,) are those of the process at its times: a table refuses another process. ``made``
     says by what it was made. Get one from ``tabulate`` or ``tune``; walk it with ``sample(denoiser, shape, table=…)``,
-    or as the solver of a ``trajectory`` over ``table.times``. Raises UserError where the numbers do not fit together.
+    or ``trajectory(denoiser, x, table=…)``, a step a row. Raises UserError where the numbers do not fit together.
     """
 
     rows: tuple[Row, ...]
