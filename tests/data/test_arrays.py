@@ -256,7 +256,7 @@ def test_a_large_npy_stays_on_its_map(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(arrays, "IN_MEMORY", 0)
     data = open_data(tmp_path / "a.npy", holdout=0.5)
     assert data.key is not None and data.held_out is not None
-    both = torch.cat([data.x, data.held_out.x]).flatten(1)
+    both = torch.cat([data.x[:], data.held_out.x[:]]).flatten(1)
     assert torch.equal(both.unique(dim=0), torch.tensor(CHW).flatten(1).unique(dim=0))
     assert (tmp_path / "a.npy").read_bytes() == before
 

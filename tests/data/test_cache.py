@@ -50,8 +50,8 @@ def test_a_folder_that_cannot_be_written_is_a_note(photos: Path, tmp_path: Path,
     data = open_data(photos)
     assert torch.equal(data.x, kept.x)
     assert data.notes == (
-        f"The cache folder '{tmp_path / 'file' / 'below'}' cannot be written (Not a directory), so the images stay in "
-        "memory and are decoded again next time. Set SCOREFIELD_CACHE to a folder with room to spare.",
+        f"The cache folder '{tmp_path / 'file' / 'below'}' cannot be written (Not a directory), so decoded data stay "
+        "in memory and are decoded again next time. Set SCOREFIELD_CACHE to a folder with room to spare.",
     )
 
 

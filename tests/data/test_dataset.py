@@ -102,21 +102,22 @@ def test_every_account_is_json(name: str):
     assert account["count"] == 899 if name == "digits" else account["count"] == 18_000
 
 
+READABLE = "a folder or an archive of images or sounds, or a .npz, .npy, .csv or .parquet file"
 SOURCES = {
     "mons": "'mons' is neither a file or folder here nor an embedded set. Did you mean 'moons'? "
-    "Data are a folder of images, a .npz or .npy file, or a .csv file, or a set by name.",
+    f"Data are {READABLE}, or a set by name.",
     "zzz": "'zzz' is neither a file or folder here nor an embedded set. "
     "Embedded sets: checkerboard, digits, gaussians, glyphs, moons, pinwheel, rings, swissroll. "
-    "Data are a folder of images, a .npz or .npy file, or a .csv file, or a set by name.",
+    f"Data are {READABLE}, or a set by name.",
     "here/photo": "'here/photo' does not exist. Did you mean 'photos'?",
-    "there/photos": "'there/photos' does not exist. Give a folder of images, a .npz or .npy file, or a .csv file, "
+    "there/photos": f"'there/photos' does not exist. Give {READABLE}, "
     "or an embedded set: digits, glyphs, moons, swissroll, checkerboard, pinwheel, rings, gaussians.",
-    "here/a.zip": "'here/a.zip' is not data scorefield reads. Unpack it and give the folder.",
+    "here/a.zip": "'here/a.zip' is damaged or no zip archive (File is not a zip file). Copy or download it again.",
     "here/a.png": "'here/a.png' is not data scorefield reads. It is one image; give the folder it lies in.",
     "here/a.pt": "'here/a.pt' is not data scorefield reads. "
     "It is a Python pickle, which can run code; save a .npz instead.",
     "here/a.xyz": "'here/a.xyz' is not data scorefield reads. "
-    "Give a folder of images, a .npz or .npy file, or a .csv file.",
+    f"Give {READABLE}.",
 }  # fmt: skip
 
 

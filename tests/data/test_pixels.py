@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from scorefield.data.pixels import centre_square, flatten, read_image
+from scorefield.data import pixels
+from scorefield.data.decoding import Decoded
+from scorefield.data.pixels import centre_square, flatten
+
+
+def read_image(path: Path, size: int, color: str) -> Decoded:
+    return pixels.read_image(partial(open, path, "rb"), size, color)
 
 
 def solid(mode: str, value: int | float | tuple[int, ...]) -> Image.Image:
@@ -68,7 +75,7 @@ def test_floats_of_unknown_range_are_refused(value, text):
 def test_formats_keep_their_values(tmp_path: Path, name: str, expected: int):
     image = deep("uint16", 257 * 60) if expected == 16 else solid("RGB", (60, 60, 60))
     image.save(tmp_path / name, **({"lossless": True} if name.endswith("webp") else {}))
-    assert (read_image(tmp_path / name, 8, "gray").pixels == 60).all()
+    assert (read_image(tmp_path / name, 8, "gray").values == 60).all()
 
 
 def test_exif_orientation_is_applied(tmp_path: Path):
@@ -80,8 +87,8 @@ def test_exif_orientation_is_applied(tmp_path: Path):
     Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
     result = read_image(tmp_path / "a.png", 8, "gray")
     assert result.steps == ("upright",)
-    assert result.pixels is not None
-    assert (result.pixels[0, 0] == 255).all() and not result.pixels[0, 1:].any()
+    assert result.values is not None
+    assert (result.values[0, 0] == 255).all() and not result.values[0, 1:].any()
 
 
 def test_whole_factors_are_area_averages_of_the_centre_square():
@@ -94,7 +101,7 @@ def test_whole_factors_are_area_averages_of_the_centre_square():
 def test_a_large_jpeg_is_read_as_well_as_if_it_were_small(tmp_path: Path):
     ramp = np.broadcast_to(np.linspace(0, 255, 512).astype(np.uint8), (512, 512))
     Image.fromarray(ramp).save(tmp_path / "a.jpg", quality=95)
-    got = read_image(tmp_path / "a.jpg", 16, "gray").pixels
+    got = read_image(tmp_path / "a.jpg", 16, "gray").values
     assert got is not None
     assert np.abs(got[0].astype(float) - ramp.reshape(16, 32, 16, 32).mean((1, 3))).max() <= 2
 
@@ -103,9 +110,9 @@ def test_small_pictures_are_enlarged_and_counted(tmp_path: Path):
     solid("RGB", (9, 8, 7)).save(tmp_path / "a.png")
     result = read_image(tmp_path / "a.png", 16, "rgb")
     assert result.steps == ("enlarged",)
-    assert result.pixels is not None
-    assert result.pixels.shape == (3, 16, 16)
-    assert [int(channel.max()) for channel in result.pixels] == [9, 8, 7]
+    assert result.values is not None
+    assert result.values.shape == (3, 16, 16)
+    assert [int(channel.max()) for channel in result.values] == [9, 8, 7]
 
 
 def test_grey_is_a_matter_of_content_not_of_mode(tmp_path: Path):
@@ -118,8 +125,8 @@ def test_grey_is_a_matter_of_content_not_of_mode(tmp_path: Path):
 def test_an_animation_gives_its_first_frame(tmp_path: Path):
     solid("RGB", (200, 0, 0)).save(tmp_path / "a.gif", save_all=True, append_images=[solid("RGB", (0, 200, 0))])
     result = read_image(tmp_path / "a.gif", 8, "rgb")
-    assert result.pixels is not None
-    assert result.pixels[:, 0, 0].tolist() == [200, 0, 0]
+    assert result.values is not None
+    assert result.values[:, 0, 0].tolist() == [200, 0, 0]
     assert "moving" in result.steps
 
 
@@ -143,5 +150,5 @@ def test_damage_is_a_reason_not_a_crash(tmp_path: Path, name: str):
     make, reason = DAMAGED[name]
     make(tmp_path / name)
     result = read_image(tmp_path / name, 8, "rgb")
-    assert result.pixels is None
+    assert result.values is None
     assert result.reason.startswith(reason)

@@ -26,7 +26,7 @@ def write(tmp_path: Path):
     return write
 
 
-PLAIN = [[1.0, 2.5], [-3.0, 4e-3]]
+PLAIN = torch.tensor([[1.0, 2.5], [-3.0, 4e-3]], dtype=torch.float64)
 SPELLINGS = {
     "header": ("a,b\n1,2.5\n-3,4e-3\n", "t.csv", ("a", "b")),
     "no header": ("1,2.5\n-3,4e-3\n", "t.csv", ("column1", "column2")),
@@ -41,15 +41,15 @@ SPELLINGS = {
 def test_spellings(write, text: str, name: str, columns: tuple[str, ...]):
     text = text.replace(', "2.5"', ",2.5")
     data = open_data(write(text, name))
-    assert (data.kind, data.columns, data.x.dtype) == ("vectors", columns, torch.float32)
-    assert torch.equal(data.x, torch.tensor(PLAIN))
+    assert (data.kind, data.columns, data.x.dtype) == ("table", columns, torch.float64)
+    assert torch.equal(data.x, PLAIN)
 
 
 def test_gzip(tmp_path: Path):
     with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
         file.write("a,b\n1,2.5\n-3,4e-3\n")
     data = open_data(tmp_path / "t.csv.gz")
-    assert data.name == "t" and torch.equal(data.x, torch.tensor(PLAIN))
+    assert data.name == "t" and torch.equal(data.x, PLAIN)
     content = (tmp_path / "t.csv.gz").read_bytes()
     (tmp_path / "t.csv.gz").write_bytes(content[:-12])
     with pytest.raises(UserError, match="cannot be read as a table of text"):
@@ -72,20 +72,20 @@ FAULTS = {
     "word": (
         "a,b\n1,2\n3,x\n",
         {},
-        "'{}': row 3, column 'b' holds 'x', which is not a finite number. "
-        "Choose other columns with columns=a,b or, if it is the class, write label=b.",
+        "'{}': row 3, column 'b' holds 'x', which is not a number, while 1 other cells are. Write an empty cell where "
+        "no number is known, or take the column as words: categories=b.",
     ),
     "infinity": (
         "a,b\n1,2\ninf,4\n",
         {},
-        "'{}': row 3, column 'a' holds 'inf', which is not a finite number. "
-        "Choose other columns with columns=a,b or, if it is the class, write label=a.",
+        "'{}': row 3, column 'a' holds 'inf', which is not a finite number. Write an empty cell where no number is "
+        "known, or leave the column out with columns=a,b.",
     ),
     "unknown column": ("width,b\n1,2\n", {"columns": "widht"},
                        "'{}' has no column 'widht' (columns=). Did you mean 'width'?"),
     "unknown label": ("a,b\n1,2\n", {"label": "kind"}, "'{}' has no column 'kind' (label=). Known: a, b."),
     "ragged": ("a,b\n1,2\n3\n", {}, "'{}': row 3 has 1 cell, but row 1 has 2. Every row needs the same columns."),
-    "empty": ("", {}, "'{}' is empty. It needs a row of numbers for each example."),
+    "empty": ("", {}, "'{}' is empty. It needs a row for each example."),
     "header alone": ("a,b\n", {}, "'{}' has no rows to train on: there is nothing below its header."),
     "twice": ("a,a\n1,2\n", {}, "'{}' has two columns named 'a'. Rename one."),
     "label alone": ("a\n1\n", {"label": "a"}, "'{}' has no column left to train on besides the class 'a'."),
@@ -95,15 +95,43 @@ FAULTS = {
         "Column 'b' of '{}' holds 4.5 at [1]. Classes are whole numbers or words; "
         "leave label= out if this is a quantity.",
     ),
-    "all gaps": (
-        "a,b\n1,\n,2\n",
-        {},
-        "'{}' has no rows to train on: every row has an empty cell; the first has nothing in row 2, column 'b'.",
+    "no class": (
+        "a,b\n1,\n2,NA\n",
+        {"label": "b"},
+        "'{}' has no rows to train on: no row has a class; the first has nothing in row 2, column 'b'.",
     ),
     "gap, strict": (
-        "a,b\n1,2\n,2\n",
-        {"strict": True},
-        "strict=yes, and '{}' has nothing in row 3, column 'a'. Fill it in, or leave strict=yes out to skip such rows.",
+        "a,b\n1,2\n2,\n",
+        {"strict": True, "label": "b"},
+        "strict=yes, and '{}' has nothing in row 3, column 'b'. Fill it in, or leave strict=yes out to skip such rows.",
+    ),
+    "thousands": (
+        "a;b\n1;2,000\n3;4\n",
+        {},
+        "'{}': row 2, column 'b' holds '2,000': a number with thousands separators. Write it plainly, as 1234567.8.",
+    ),
+    "decimal comma": (
+        "a;b\n1;2,5\n3;4,25\n",
+        {},
+        "'{}': row 2, column 'b' holds '2,5': a number with a decimal comma. Write it with a point, as 2.5.",
+    ),
+    "ids": (
+        "id,b\n" + "".join(f"u{i:03},1\n" for i in range(150)),
+        {},
+        "'{}': column 'id' has 150 different words in 150 rows, such as 'u000': names or ids, from which nothing can "
+        "be learned. Choose the other columns: columns=a,b.",
+    ),
+    "long digits": (
+        "a,b\n1,1234567890123456\n2,3\n",
+        {},
+        "'{}': row 2, column 'b' holds '1234567890123456', which has more than 15 digits: a name rather than a "
+        "quantity. Leave the column out with columns=a,b, or take it as words: categories=b.",
+    ),
+    "too large": (
+        "a,b\n1,1e999\n2,3\n",
+        {},
+        "'{}': row 2, column 'b' holds '1e999', which is too large for a number. Leave the column out with "
+        "columns=a,b.",
     ),
     "size": ("a\n1\n", {"size": 32}, "size= does not apply to a table. Leave it out."),
 }  # fmt: skip
@@ -116,11 +144,15 @@ def test_faults(write, text: str, options: dict, error: str):
         open_data(path, **options)
 
 
-def test_gaps_are_skipped_with_a_count(write):
-    data = open_data(write("a,b\n1,2\n,3\n4,NA\n5,6\n"))
-    assert data.x.tolist() == [[1, 2], [5, 6]]
-    assert data.notes == ("2 rows with an empty cell skipped; the first has nothing in row 3, column 'a'.",)
-    assert [file.path for file in data.broken] == ["row 3", "row 4"]
+def test_gaps_are_missing_values_and_rows_without_a_class_are_skipped(write):
+    path = write("a,b\n1,2\n,3\n4,NA\n5,6\n")
+    data = open_data(path)
+    assert data.x.isnan().tolist() == [[False, False], [True, False], [False, True], [False, False]]
+    assert data.notes == ("Missing values are learned as such: a 25.0%, b 25.0%.",) and not data.broken
+    labelled = open_data(path, label="b")
+    assert labelled.x.shape == (3, 1) and labelled.classes == ("2", "3", "6")
+    assert labelled.notes[0] == "1 row without a class skipped; the first has nothing in row 4, column 'b'."
+    assert [file.path for file in labelled.broken] == ["row 4"]
 
 
 def test_other_bytes(tmp_path: Path):
@@ -131,5 +163,7 @@ def test_other_bytes(tmp_path: Path):
 
 def test_california_housing(shared_data: Path):
     data = open_data(shared_data / "california_housing" / "california_housing.csv.gz", label="ocean_proximity")
-    assert len(data) == 20_433 - 2000 and len(data.columns) == 9 and len(data.classes) == 5
-    assert data.notes[0].startswith("207 rows with an empty cell skipped; the first has nothing in row 292")
+    assert len(data) == 20_640 - 2000 and len(data.columns) == 9 and len(data.classes) == 5
+    assert data.notes == ("Missing values are learned as such: total_bedrooms 1.0%.",)
+    assert data.held_out is not None
+    assert data.x[:, 4].isnan().sum() + data.held_out.x[:, 4].isnan().sum() == 207

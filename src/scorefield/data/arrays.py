@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scorefield.data.cache import IN_MEMORY, cache_key, stamps
+from scorefield.data.cache import IN_MEMORY
+from scorefield.data.conditions import as_conditions
 from scorefield.data.dataset import Dataset
 from scorefield.data.labels import as_classes
 from scorefield.data.layouts import Layout, adjust, read_layout
+from scorefield.data.maps import open_maps
 from scorefield.data.words import shape_of
 from scorefield.errors import UserError, suggest
 
@@ -34,6 +36,7 @@ PARTS = (
     ("arr_0", ("labels", "label", "y", "arr_1"), None),
 )
 ANY_LABELS = ("y", "labels", "label")
+CONDITION = "condition"  # what the conditions of an array are called
 CLASS_NAMES = ("classes", "class_names", "label_names")
 
 
@@ -48,8 +51,17 @@ class Roles:
     note: str | None
 
 
-def open_npz(path: Path, *, size: int | None, color: str, label: str | None, columns: Sequence[str] | None) -> Dataset:
-    """An archive of arrays; ``columns`` names the array of examples and ``label`` that of classes.
+def open_npz(
+    path: Path,
+    *,
+    size: int | None,
+    color: str,
+    label: str | None,
+    columns: Sequence[str] | None,
+    condition: Sequence[str] | None = None,
+) -> Dataset:
+    """An archive of arrays; ``columns`` names the array of examples, ``label`` that of classes and ``condition`` those
+    of numbers to condition on.
 
     Otherwise the examples are ``x``, ``images``, ``data``, ``x_train``, ``train_images``, ``arr_0`` or else the largest
     array; labels are ``y``, ``labels`` or ``label`` or their training twin, and ``test_images`` and the like are held
@@ -70,27 +82,46 @@ def open_npz(path: Path, *, size: int | None, color: str, label: str | None, col
     if roles.labels is not None:
         where, names = f"Array '{roles.labels}' in '{path}'", _class_names(arrays, roles.labels)
         dataset = _labelled(dataset, arrays[roles.labels], where, names, required=label is not None)
+    if condition:
+        dataset = _told(path, dataset, arrays, condition)
     if roles.held_out is None:
         return dataset
-    return _with_own_held_out(path, dataset, arrays, roles, size, color)
+    return _with_own_held_out(path, dataset, arrays, roles, size, color, condition or ())
 
 
 def open_npy(path: Path, *, size: int | None, color: str) -> Dataset:
-    """One array; a large one of bytes stays on a private memory map. Raises ``UserError`` as ``open_npz`` does."""
+    """One array; a large one is read from disk batch by batch. Raises ``UserError`` as ``open_npz`` does."""
+    stored = map_npy(path)
+    if stored.nbytes > IN_MEMORY:
+        return open_maps([path], [stored], f"'{path}'", name=path.stem, source=str(path), size=size, color=color)
+    return build(np.array(stored), f"'{path}'", name=path.stem, source=str(path), size=size, color=color)
+
+
+def pick_array(path: Path, columns: Sequence[str] | None) -> tuple[str, np.ndarray, str | None]:
+    """The array of a ``.npz`` that ``open_npz`` would train on: its name, its numbers, and what was chosen."""
+    arrays = _load(path)
+    roles = _roles(path, arrays, None, columns)
+    return roles.examples, arrays[roles.examples], roles.note
+
+
+def map_npy(path: Path) -> np.ndarray:
+    """The array of a ``.npy`` on a map that only reads. Raises ``UserError`` for a damaged file and for a pickle."""
     try:
-        stored = np.load(path, mmap_mode="c", allow_pickle=False)
+        return np.load(path, mmap_mode="r", allow_pickle=False)
     except DAMAGE as error:
         raise UserError(_unreadable(path, error)) from error
-    large = stored.nbytes > IN_MEMORY
-    array = np.asarray(stored) if large else np.array(stored)
-    dataset = build(array, f"'{path}'", name=path.stem, source=str(path), size=size, color=color)
-    return replace(dataset, key=cache_key(stamps(path.parent, [path.name]), size, color)) if large else dataset
 
 
-def open_array(array: np.ndarray | Tensor, *, size: int | None, color: str, label: object) -> Dataset:
-    """A NumPy array or tensor that is already in memory, copied; ``label`` may be N whole numbers or words."""
+def open_array(
+    array: np.ndarray | Tensor, *, size: int | None, color: str, label: object, condition: object = None
+) -> Dataset:
+    """A NumPy array or tensor that is already in memory, copied; ``label`` may be N whole numbers or words, and
+    ``condition`` (N,) or (N, V) numbers."""
     data = np.array(_numpy(array))
     dataset = build(data, f"The array {shape_of(data.shape)}", name="array", source="array", size=size, color=color)
+    if condition is not None:
+        numbers, names = as_conditions(_numpy(condition), len(dataset), "condition=", CONDITION)
+        dataset = replace(dataset, conditions=numbers, condition_names=names)
     if label is None:
         return dataset
     return _labelled(dataset, np.asarray(_numpy(label)), "label=", (), required=True)
@@ -195,8 +226,25 @@ def _labelled(dataset: Dataset, values: np.ndarray, where: str, names: Sequence[
     return replace(dataset, labels=labels, classes=classes)
 
 
+def _told(path: Path, dataset: Dataset, arrays: Mapping[str, np.ndarray], wanted: Sequence[str]) -> Dataset:
+    """With the numbers of the arrays ``wanted`` side by side as conditions."""
+    found = []
+    for name in wanted:
+        if name not in arrays:
+            raise UserError(f"'{path}' has no array '{name}' for condition=.{suggest(name, arrays)}")
+        found.append(as_conditions(arrays[name], len(dataset), f"Array '{name}' in '{path}'", name))
+    names = tuple(name for _, part in found for name in part)
+    return replace(dataset, conditions=torch.cat([numbers for numbers, _ in found], 1), condition_names=names)
+
+
 def _with_own_held_out(
-    path: Path, dataset: Dataset, arrays: Mapping[str, np.ndarray], roles: Roles, size: int | None, color: str
+    path: Path,
+    dataset: Dataset,
+    arrays: Mapping[str, np.ndarray],
+    roles: Roles,
+    size: int | None,
+    color: str,
+    condition: Sequence[str] = (),
 ) -> Dataset:
     """The archive's own test part, if it is of the same kind and shape, kept apart from training."""
     name = roles.held_out or ""
@@ -213,5 +261,8 @@ def _with_own_held_out(
         number = {word: i for i, word in enumerate(dataset.classes)}
         table = torch.tensor([number.get(word, -1) for word in classes] + [-1])  # index −1 finds the last: no class
         aside = replace(aside, labels=table[labels], classes=dataset.classes)
+    twins = [name.replace("train", "test") for name in condition]
+    if dataset.conditions is not None and all(twin in arrays for twin in twins):
+        aside = replace(_told(path, aside, arrays, twins), condition_names=dataset.condition_names)
     note = f"Held out: the archive's own '{name}', {len(aside):,} examples."
     return replace(dataset, held_out=replace(aside, notes=()), notes=(*dataset.notes, note))

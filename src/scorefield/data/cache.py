@@ -1,4 +1,4 @@
-"""Decode once: decoded images are kept as a memory-mapped ``.npy`` in the user's cache folder.
+"""Decode once: decoded images and sounds are kept as a memory-mapped ``.npy`` in the user's cache folder.
 
 An entry is a folder ``<key>/`` with ``images.npy`` and ``about.json``. It is written aside and renamed, so a reader
 meets a whole entry or none. A cache that cannot be written costs a sentence, never the run.
@@ -38,7 +38,7 @@ def cache_key(*parts: Any) -> str:
 
 
 def recall(key: str) -> tuple[np.ndarray, dict[str, Any]] | None:
-    """The images of an entry (N, C, S, S) and its account, or None where there is no whole entry.
+    """The examples of an entry (N, *D) and its account, or None where there is no whole entry.
 
     Up to 256 MiB are read into memory; more stays on a private, copy-on-write map.
     """
@@ -52,10 +52,10 @@ def recall(key: str) -> tuple[np.ndarray, dict[str, Any]] | None:
 
 
 class Rows:
-    """Images appended one at a time, to a new cache entry as long as the disk takes them and to memory after that."""
+    """Examples appended one at a time, to a new cache entry as long as the disk takes them, to memory after that."""
 
-    def __init__(self, key: str, shape: tuple[int, ...], on_disk: bool) -> None:
-        self.key, self.shape = key, shape
+    def __init__(self, key: str, shape: tuple[int, ...], on_disk: bool, dtype: type[np.generic] = np.uint8) -> None:
+        self.key, self.shape, self.dtype = key, shape, np.dtype(dtype)
         self.count = 0
         self.note: str | None = None
         self._pending: list[np.ndarray] = []
@@ -67,14 +67,14 @@ class Rows:
             self._begin()
 
     def append(self, row: np.ndarray) -> None:
-        """One image (C, S, S) uint8."""
+        """One example (*D)."""
         self._pending.append(row)
         self.count += 1
         if len(self._pending) * row.nbytes >= BLOCK:
             self._flush()
 
     def finish(self, about: dict[str, Any]) -> np.ndarray:
-        """All rows as (N, C, S, S), from the entry if it could be written, with ``about`` beside it."""
+        """All rows as (N, *D), from the entry if it could be written, with ``about`` beside it."""
         self._flush()
         if self._file is not None:
             try:
@@ -84,7 +84,7 @@ class Rows:
         entry = recall(self.key) if self._file is not None else None
         if entry is not None:
             return entry[0]
-        return np.concatenate([np.zeros((0, *self.shape), np.uint8), *self._blocks])
+        return np.concatenate([np.zeros((0, *self.shape), self.dtype), *self._blocks])
 
     def drop(self) -> None:
         """Forgets everything: what was written so far turned out to be of the wrong shape."""
@@ -106,7 +106,7 @@ class Rows:
 
     def _write_header(self, file: IO[bytes]) -> None:
         # NumPy pads this header so that the first axis can grow in place, which is how the count gets in at the end.
-        header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self.shape)}
+        header = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (self.count, *self.shape)}
         file.seek(0)
         npy.write_array_header_1_0(file, header)
 
@@ -148,12 +148,12 @@ class Rows:
         self._file = None
         if self._written:
             count = self._written * int(np.prod(self.shape))
-            images = np.memmap(self._part / "images.npy", np.uint8, "r", offset=_header_length(self._part))
+            images = np.memmap(self._part / "images.npy", self.dtype, "r", offset=_header_length(self._part))
             self._blocks = [np.array(images[:count]).reshape(-1, *self.shape)]
         shutil.rmtree(self._part, ignore_errors=True)
         self.note = (
-            f"The cache folder '{cache_folder()}' cannot be written ({error.strerror or error}), so the images stay in "
-            "memory and are decoded again next time. Set SCOREFIELD_CACHE to a folder with room to spare."
+            f"The cache folder '{cache_folder()}' cannot be written ({error.strerror or error}), so decoded data stay "
+            "in memory and are decoded again next time. Set SCOREFIELD_CACHE to a folder with room to spare."
         )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from scorefield.data.dataset import Dataset
 from scorefield.data.describe import moments
+from scorefield.data.tabular import TableCodec, table_codec
 from scorefield.errors import UserError
 from scorefield.registry import register
 
@@ -47,32 +48,37 @@ class Pixels:
 class Standardise:
     """z = (v − μ)/s per column of (B, D) or channel of (B, C, L), so that the units of the data do not matter.
 
-    ``mean`` and ``std`` are lists of length D or C. Raises ``UserError`` for lists of different length and for a
-    deviation that is not above zero.
+    ``mean`` and ``std`` are lists of length D or C. ``pad`` repeats the last value of a signal so many times, and
+    ``decode`` drops it: then networks can halve a length that the data happen to have. Raises ``UserError`` for lists
+    of different length, for a deviation that is not above zero and a pad below it.
     """
 
-    def __init__(self, mean: list[float], std: list[float]) -> None:
+    def __init__(self, mean: list[float], std: list[float], pad: int = 0) -> None:
         if len(mean) != len(std):
             raise UserError(f"mean has {len(mean)} entries but std has {len(std)}; write one of each per column.")
         if not all(0 < s < math.inf for s in std) or not all(map(math.isfinite, mean)):
             raise UserError("mean must be finite and std above zero. For a constant column write a std of 1.0.")
-        self.mean, self.std = mean, std
+        if pad < 0:
+            raise UserError(f"pad must be at least 0, got {pad}.")
+        self.mean, self.std, self.pad = mean, std, pad
 
     def __repr__(self) -> str:
-        return f"Standardise({len(self.mean)} columns)"
+        padded = f", padded by {self.pad}" if self.pad else ""
+        return f"Standardise({len(self.mean)} columns{padded})"
 
     def encode(self, raw: Tensor) -> Tensor:
-        """(B, C, *rest) real to the same shape and dtype, z = (v − μ)/s."""
+        """(B, C, *rest) real to the same dtype and, but for the padding, shape: z = (v − μ)/s."""
         mean, std = self._like(raw)
-        return (raw - mean) / std
+        z = (raw - mean) / std
+        return torch.cat([z, z[..., -1:].expand(*z.shape[:-1], self.pad)], -1) if self.pad else z
 
     def decode(self, z: Tensor) -> Tensor:
-        """(B, C, *rest) to the data's own units, v = μ + s z."""
+        """(B, C, *rest) to the data's own units, v = μ + s z, without the padding."""
         mean, std = self._like(z)
-        return mean + std * z
+        return mean + std * (z[..., : z.shape[-1] - self.pad] if self.pad else z)
 
     def log_det(self, shape: Sequence[int]) -> float:
-        """log |∂z/∂v| of one example of event shape (C, *rest): −|rest| Σ log s, nats."""
+        """log |∂z/∂v| of one example of event shape (C, *rest): −|rest| Σ log s, nats. Padding has no volume."""
         return -math.prod(shape[1:]) * sum(map(math.log, self.std))
 
     def _like(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,9 +89,11 @@ class Standardise:
         return mean, std
 
 
-def codec_for(dataset: Dataset) -> Pixels | Standardise:
-    """The codec a kind of data calls for, fitted to the training part; a constant column is only centred."""
-    return CODECS[dataset.kind](dataset)
+def codec_for(dataset: Dataset, **how: str) -> Pixels | Standardise | TableCodec:
+    """The codec a kind of data calls for, fitted to the training part; a constant column is only centred.
+
+    ``how`` are options of tables, see ``table_codec``: scaling and coding."""
+    return CODECS[dataset.kind](dataset, **how)
 
 
 def _standardise(dataset: Dataset) -> Standardise:
@@ -95,8 +103,17 @@ def _standardise(dataset: Dataset) -> Standardise:
     return Standardise(mean.tolist(), torch.where(constant, 1.0, std).tolist())
 
 
-CODECS: dict[str, Callable[[Dataset], Pixels | Standardise]] = {
+def _signals(dataset: Dataset) -> Standardise:
+    """Padded to the largest of the MULTIPLES that adds at most an eighth, so that a U-Net has several levels."""
+    codec, length = _standardise(dataset), dataset.shape[-1]
+    pads = (-length % multiple for multiple in MULTIPLES)
+    return Standardise(codec.mean, codec.std, next((pad for pad in pads if 8 * pad <= length), 0))
+
+
+MULTIPLES = (64, 32, 16, 8, 4, 2)  # lengths that can be halved six times, five times …
+CODECS: dict[str, Callable[..., Pixels | Standardise | TableCodec]] = {
     "images": lambda dataset: Pixels(),
     "vectors": _standardise,
-    "signals": _standardise,
+    "signals": _signals,
+    "table": table_codec,
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ Progress = Callable[[int, int], None]
 
 MOST_HELD_OUT = 2000
 FEWEST_TO_SPLIT = 20
+MOST_HELD = 2**30  # bytes
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,12 @@ class Broken:
 class Dataset:
     """Examples to learn from, so that training, metrics and pictures never ask where they came from.
 
-    ``x`` is (N, *D): uint8 (N, C, H, W) for ``kind="images"``, float32 (N, D) for ``"vectors"`` and float32
-    (N, C, L) for ``"signals"``. It may lie on a private memory map. ``labels`` is (N,) int64 with −1 for "no class".
+    ``x`` is (N, *D): uint8 (N, C, H, W) for ``kind="images"``, float32 (N, D) for ``"vectors"``, float32
+    (N, C, L) for ``"signals"`` and float64 (N, C) for ``"table"``, whose ``schema`` says what its columns hold. It may
+    lie on a private memory map, or be a ``Lazy`` that answers ``len``, ``shape``, ``dtype`` and ``[…]`` as a tensor
+    does, but reads. ``labels`` is (N,) int64 with −1 for "no class". ``rate`` is the number of samples a second, for
+    sound.
+    ``conditions`` (N, V) are float32 numbers as stored, NaN where not known, called ``condition_names``.
     ``notes`` are sentences: every conversion that was made on the way in. ``key`` names the content where hashing it
     would mean reading a large map from end to end.
     """
@@ -44,12 +51,16 @@ class Dataset:
     classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     captions: tuple[str, ...] | None = None
+    conditions: Tensor | None = None
+    condition_names: tuple[str, ...] = ()
     held_out: Dataset | None = None
     broken: tuple[Broken, ...] = ()
     notes: tuple[str, ...] = ()
     source: str = ""
     flip_ok: bool = False
     key: str | None = None
+    rate: int | None = None
+    schema: tuple[Any, ...] = ()
 
     def __len__(self) -> int:
         return len(self.x)
@@ -66,9 +77,18 @@ class Dataset:
         return tuple(self.x.shape[1:])
 
     def batch(self, index: Tensor) -> dict[str, Tensor]:
-        """The examples at ``index`` (B,) int64, raw: x (B, *D) as stored and, where there are labels, label (B,)."""
-        chosen = {"x": self.x[index]}
-        return chosen if self.labels is None else {**chosen, "label": self.labels[index]}
+        """The examples at ``index`` (B,) int64, raw: x (B, *D) as stored and, where there are any, label (B,) and
+        condition (B, V)."""
+        chosen = {"x": self.x, "label": self.labels, "condition": self.conditions}
+        return {name: values[index] for name, values in chosen.items() if values is not None}
+
+    def in_memory(self, most: int, seed: int = 0) -> Dataset:
+        """The same data; of those that lie on disk at most ``most``, and 1 GiB, at random and in their own order."""
+        if torch.is_tensor(self.x):
+            return self
+        most = min(most, max(1, MOST_HELD // max(1, math.prod(self.shape) * self.x.dtype.itemsize)))
+        chosen = np.sort(np.random.default_rng([seed, len(self)]).permutation(len(self))[:most])
+        return replace(self, x=self.x[torch.from_numpy(chosen)], key=None, **beside(self, chosen))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -77,7 +97,18 @@ class Dataset:
         digest.update(_bytes(self.x) if self.key is None else self.key.encode())
         if self.labels is not None:
             digest.update(_bytes(self.labels))
+        if self.conditions is not None:
+            digest.update(_bytes(self.conditions))
         return digest.hexdigest()
+
+
+def beside(dataset: Dataset, index: np.ndarray) -> dict[str, Any]:
+    """What there is for each example beside x, for the examples at ``index`` (B,) int64: the fields that go where
+    their example goes."""
+    rows = torch.from_numpy(index)
+    fields = {name: getattr(dataset, name) for name in ("labels", "conditions")}
+    taken = {name: None if value is None else value[rows] for name, value in fields.items()}
+    return taken | {"captions": None if dataset.captions is None else tuple(dataset.captions[i] for i in index)}
 
 
 def _bytes(x: Tensor) -> memoryview:
@@ -88,8 +119,9 @@ def hold_out(dataset: Dataset, fraction: float | None, seed: int) -> Dataset:
     """Sets examples aside that training never sees, because without them copying cannot be told from learning.
 
     ``fraction`` None takes a tenth, at most 2,000 and at least 1, and none of fewer than 20 examples. The choice
-    depends on (``seed``, N) alone. ``dataset.x`` is rearranged in place, which its reader allows: only the rows held
-    out and those that take their place move, so a memory map of any size stays a map.
+    depends on (``seed``, N) alone. A tensor ``dataset.x`` is rearranged in place, which its reader allows: only the
+    rows held out and those that take their place move, so a memory map of any size stays a map. Of a ``Lazy`` only the
+    index changes.
 
     Raises ``UserError`` for a fraction outside [0, 1) or one that leaves nothing to train on.
     """
@@ -99,23 +131,23 @@ def hold_out(dataset: Dataset, fraction: float | None, seed: int) -> Dataset:
         return dataset
     cut = total - count
     order = _order(total, count, seed)
-    moved = np.flatnonzero(order != np.arange(total))
-    dataset.x[moved] = dataset.x[order[moved]]
-    labels = None if dataset.labels is None else dataset.labels[torch.from_numpy(order)]
-    captions = None if dataset.captions is None else tuple(dataset.captions[i] for i in order)
+    first, last = _split(dataset.x, order, cut)
     key = None if dataset.key is None else f"{dataset.key}/{count}/{seed}"
 
-    def part(rows: slice, mark: str) -> Dataset:
-        return replace(
-            dataset,
-            x=dataset.x[rows],
-            labels=None if labels is None else labels[rows],
-            captions=None if captions is None else captions[rows],
-            key=None if key is None else key + mark,
-        )
+    def part(x: Tensor, index: np.ndarray, mark: str) -> Dataset:
+        return replace(dataset, x=x, key=None if key is None else key + mark, **beside(dataset, index))
 
-    aside = replace(part(slice(cut, None), "/held-out"), name=f"{dataset.name} (held out)", broken=(), notes=())
-    return replace(part(slice(0, cut), "/train"), held_out=aside)
+    aside = replace(part(last, order[cut:], "/held-out"), name=f"{dataset.name} (held out)", broken=(), notes=())
+    return replace(part(first, order[:cut], "/train"), held_out=aside)
+
+
+def _split(x: Tensor, order: np.ndarray, cut: int) -> tuple[Tensor, Tensor]:
+    """The rows of ``x`` in ``order``, parted at ``cut``."""
+    if not torch.is_tensor(x):
+        return x.part(order[:cut]).as_tensor(), x.part(order[cut:]).as_tensor()
+    moved = np.flatnonzero(order != np.arange(len(x)))
+    x[moved] = x[order[moved]]
+    return x[:cut], x[cut:]
 
 
 def _held_out_count(total: int, fraction: float | None) -> int:

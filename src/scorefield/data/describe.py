@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,20 +11,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scorefield.data.conditions import Scale
 from scorefield.data.dataset import Dataset
+from scorefield.data.schema import Column, learned
 
 CHUNK = 1024
+MOST_READ = 2**25  # numbers of a set that lies on disk from which its statistics are taken
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
     """A JSON-able account of the training part: counts, shape, range, moments per channel or column, classes.
 
     ``duplicates`` counts the examples equal to an earlier one, byte for byte; ``shared_with_held_out`` the held-out
-    examples that also occur in training, where a low distance would not mean copying.
+    examples that also occur in training, where a low distance would not mean copying. Of data that do not fit into
+    memory, range, moments and repetitions are those of examples spread evenly over them, and a note says how many.
     """
     seen = set(_digests(dataset.x))
-    mean, std = moments(dataset.x)
-    held_out = dataset.held_out
+    mean, std = ([], []) if dataset.schema else (part.tolist() for part in moments(dataset.x))
+    held_out, looked = dataset.held_out, looked_at(dataset.x)
+    part = f"Range, mean, deviation and duplicates are those of {looked:,} examples, spread evenly."
     return {
         "name": dataset.name,
         "source": dataset.source,
@@ -32,20 +38,42 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "held_out": 0 if held_out is None else len(held_out),
         "shape": list(dataset.shape),
         "dtype": str(dataset.x.dtype).removeprefix("torch."),
-        "range": [float(min(c.min() for c in _chunks(dataset.x))), float(max(c.max() for c in _chunks(dataset.x)))],
-        "mean": mean.tolist(),
-        "std": std.tolist(),
+        "range": [] if dataset.schema else _range(dataset.x),
+        "mean": mean,
+        "std": std,
         "columns": list(dataset.columns),
+        "table": [_column(column, dataset.x[:, j]) for j, column in enumerate(learned(dataset.schema))],
         "classes": _class_counts(dataset),
+        "conditions": _conditions(dataset),
         "unlabelled": 0 if dataset.labels is None else int((dataset.labels < 0).sum()),
         "captions": [] if dataset.captions is None else list(dataset.captions[:3]),
-        "duplicates": len(dataset) - len(seen),
+        "duplicates": looked - len(seen),
         "shared_with_held_out": 0 if held_out is None else sum(digest in seen for digest in _digests(held_out.x)),
         "flip_ok": dataset.flip_ok,
         "fingerprint": dataset.fingerprint,
         "broken": [{"path": file.path, "reason": file.reason} for file in dataset.broken],
-        "notes": list(dataset.notes),
+        "rate": dataset.rate,
+        "notes": [*dataset.notes, *([part] if looked < len(dataset) else [])],
     }
+
+
+def _range(x: Tensor) -> list[float]:
+    return [float(min(chunk.min() for chunk in _chunks(x))), float(max(chunk.max() for chunk in _chunks(x)))]
+
+
+def _column(column: Column, values: Tensor) -> dict[str, Any]:
+    """One column of a table: its type, how many values are missing, and its range and mean or its categories."""
+    known = values[~values.isnan()]
+    account = {"name": column.name, "kind": column.kind, "dtype": column.dtype, "missing": len(values) - len(known)}
+    if column.categories:
+        counts = torch.bincount(known.long(), minlength=len(column.categories))
+        order = counts.argsort(descending=True, stable=True).tolist()
+        return account | {"categories": {column.categories[code]: int(counts[code]) for code in order}}
+    if not len(known):
+        return account
+    low, high = column.cells([float(known.min()), float(known.max())])
+    moments = {"mean": float(known.mean()), "std": float(known.std(correction=0))} if column.kind == "number" else {}
+    return account | {"low": low, "high": high, "distinct": len(known.unique())} | moments
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,13 +93,47 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _chunks(x: Tensor) -> Iterator[Tensor]:
-    return (x[start : start + CHUNK] for start in range(0, len(x), CHUNK))
+    rows = _rows(x)
+    return (x[start : start + rows] for start in _starts(x))
+
+
+def _rows(x: Tensor) -> int:
+    """Rows of a chunk: fewer where an example is long."""
+    return max(1, min(CHUNK, 2**32 // (CHUNK * max(1, math.prod(x.shape[1:])))))
+
+
+def _starts(x: Tensor) -> list[int]:
+    """Where chunks begin: all of them, or as many as may be read, spread evenly over data that are read from disk."""
+    rows = _rows(x)
+    starts = range(0, len(x), rows)
+    most = max(1, MOST_READ // (rows * max(1, math.prod(x.shape[1:]))))
+    if torch.is_tensor(x) or len(starts) <= most:
+        return list(starts)
+    return [starts[i] for i in np.linspace(0, len(starts) - 1, most).round().astype(int)]
+
+
+def looked_at(x: Tensor) -> int:
+    """From how many of the examples statistics are taken."""
+    return sum(min(_rows(x), len(x) - start) for start in _starts(x))
 
 
 def _digests(x: Tensor) -> Iterator[bytes]:
     for chunk in _chunks(x):
         rows = np.ascontiguousarray(chunk.numpy()).reshape(len(chunk), -1)
         yield from (hashlib.blake2b(row.data, digest_size=16).digest() for row in rows)
+
+
+def _conditions(dataset: Dataset) -> dict[str, dict[str, float]]:
+    """name → range, mean, deviation and how many examples lack it."""
+    if dataset.conditions is None:
+        return {}
+    scale = Scale.of(dataset.conditions, dataset.condition_names)
+    numbers = zip(scale.names, scale.low, scale.high, scale.mean, scale.std, strict=True)
+    unknown = dataset.conditions.isnan().sum(0).tolist()
+    return {
+        name: {"low": low, "high": high, "mean": mean, "std": std, "unknown": missing}
+        for (name, low, high, mean, std), missing in zip(numbers, unknown, strict=True)
+    }
 
 
 def _class_counts(dataset: Dataset) -> dict[str, int]:

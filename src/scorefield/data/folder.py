@@ -1,30 +1,28 @@
-"""A folder of images becomes a data set: decoded once by a pool of threads, then read from the cache."""
+"""A folder or an archive of images becomes a data set: decoded once by threads, then read from the cache."""
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-from scorefield.data.cache import IN_MEMORY, Rows, cache_key, recall, stamps
+from scorefield.data.cache import IN_MEMORY, Rows, cache_key, recall
 from scorefield.data.dataset import Broken, Dataset, Progress
-from scorefield.data.listing import Listing, list_folder
-from scorefield.data.pixels import DAMAGE, Decoded, notes_of, read_image
+from scorefield.data.decoding import decode, parallel, threads
+from scorefield.data.files import Files
+from scorefield.data.listing import PICTURES, Listing, list_files
+from scorefield.data.pixels import notes_of, read_image, size_of
 from scorefield.data.words import count
 from scorefield.errors import UserError
 
 FORMAT = 1  # of the cached pixels: raise it when decoding changes
-CHUNK = 512
 USUAL_SIZES = (64, 32)
 
 
@@ -39,73 +37,92 @@ class Pictures:
 
 
 def open_folder(
-    folder: Path,
+    files: Files,
     *,
     size: int | None,
     color: str,
     label: str | None,
+    condition: tuple[str, ...] | None = None,
     strict: bool,
     cache: bool,
     progress: Progress | None,
+    broken: tuple[Broken, ...] = (),
+    listing: Listing | None = None,
+    name: str = "data",
 ) -> Dataset:
-    """Every image below ``folder`` as uint8 (N, C, S, S), in sorted order, classes from folders or metadata.
+    """Every image of ``files`` as uint8 (N, C, S, S), in their order, classes from folders or what lies beside them.
 
-    Raises ``UserError`` for a folder without usable images, sizes without a sensible default, and, if ``strict``,
-    for any file that cannot be read.
+    ``broken`` are members that were found unusable before. Raises ``UserError`` where there are no usable images, for
+    sizes without a sensible default, and, if ``strict``, for any file that cannot be read.
     """
-    listing = list_folder(folder, label)
-    pictures = _pictures(folder, listing, size, color, cache, progress)
-    broken = tuple(sorted((*listing.missing, *pictures.broken), key=lambda file: file.path))
-    if not len(pictures.images):
-        first = broken[0]
-        total = len(listing.files)
-        raise UserError(f"None of the {total:,} images in '{folder}' can be used: '{first.path}' {first.reason}.")
-    if broken and strict:
-        first = broken[0]
+    listing = listing or list_files(files, PICTURES, label, condition)
+    pictures = _pictures(files, listing, size, color, cache, progress)
+    unusable = every_broken(files, listing, (*broken, *pictures.broken), len(pictures.images), "images", strict)
+    return _assemble(name, files, listing, pictures, unusable)
+
+
+def every_broken(
+    files: Files, listing: Listing, broken: tuple[Broken, ...], usable: int, what: str, strict: bool
+) -> tuple[Broken, ...]:
+    """What cannot be used, sorted. Raises ``UserError`` if nothing else is there, and for the first if ``strict``."""
+    found = tuple(sorted((*listing.missing, *broken), key=lambda file: file.path))
+    if not usable:
+        first, total = found[0], len(listing.files)
+        raise UserError(f"None of the {total:,} {what} in '{files.path}' can be used: '{first.path}' {first.reason}.")
+    if found and strict:
+        first = found[0]
         raise UserError(
-            f"strict=yes, and {count(len(broken), 'file')} of '{folder}' cannot be used: "
+            f"strict=yes, and {count(len(found), 'file')} of '{files.path}' cannot be used: "
             f"'{first.path}' {first.reason}. Remove or repair them, or leave strict=yes out to skip them."
         )
-    return _assemble(folder, listing, pictures, broken)
+    return found
 
 
-def _assemble(folder: Path, listing: Listing, pictures: Pictures, broken: tuple[Broken, ...]) -> Dataset:
-    unusable = {file.path for file in pictures.broken}
-    kept = [i for i, name in enumerate(listing.files) if name not in unusable]
+def told_by(listing: Listing, unusable: tuple[Broken, ...]) -> dict[str, Any]:
+    """The fields of a data set that come from the listing: what is said about each file that was decoded."""
+    without = {file.path for file in unusable}
+    kept = [i for i, name in enumerate(listing.files) if name not in without]
     classes = listing.classes
     number: dict[str | None, int] = {name: i for i, name in enumerate(classes)}
-    labels = torch.tensor([number.get(listing.labels[i], -1) for i in kept]) if classes else None
+    return {
+        "labels": torch.tensor([number.get(listing.labels[i], -1) for i in kept]) if classes else None,
+        "classes": classes,
+        "captions": None if listing.captions is None else tuple(listing.captions[i] for i in kept),
+        "conditions": None if listing.conditions is None else listing.conditions[kept],
+        "condition_names": listing.condition_names,
+    }
+
+
+def _assemble(name: str, files: Files, listing: Listing, pictures: Pictures, broken: tuple[Broken, ...]) -> Dataset:
     skipped = (f"{count(len(broken), 'broken file')} skipped.",) if broken else ()
     return Dataset(
-        name=folder.resolve().name,
+        name=name,
         kind="images",
         x=torch.from_numpy(pictures.images),
-        labels=labels,
-        classes=classes,
-        captions=None if listing.captions is None else tuple(listing.captions[i] for i in kept),
         broken=broken,
         notes=(*pictures.notes, *listing.notes, *skipped),
-        source=str(folder),
+        source=str(files.path),
         flip_ok=pictures.images.shape[1] == 3,  # a mirrored photo is a photo; grey images are often writing
         key=pictures.key if pictures.images.nbytes > IN_MEMORY else None,
+        **told_by(listing, pictures.broken),
     )
 
 
 def _pictures(
-    folder: Path, listing: Listing, size: int | None, color: str, cache: bool, progress: Progress | None
+    files: Files, listing: Listing, size: int | None, color: str, cache: bool, progress: Progress | None
 ) -> Pictures:
     """From the cache if nothing changed since it was written; "auto" tries grey and starts over at the first colour."""
-    key = cache_key(FORMAT, str(folder.resolve()), stamps(folder, listing.files), size, color)
+    key = cache_key(FORMAT, files.identity, files.stamps(listing.files), size, color)
     entry = recall(key) if cache else None
     if entry is not None:
         images, about = entry
         return Pictures(images, tuple(Broken(*file) for file in about["broken"]), tuple(about["notes"]), key)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool, warnings.catch_warnings():
+    with threads() as pool, warnings.catch_warnings():
         # Pillow warns about odd but readable files; of those warnings only the one about bombs matters, as an error.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        edge, note = choose_size(pool.map(_size_of, (folder / name for name in listing.files)), size)
-        decoding = Decoding(folder, listing.files, edge, note, key, cache, progress, pool)
+        edge, note = choose_size(parallel(pool, size_of, files.each(listing.files)), size)
+        decoding = Decoding(files, listing.files, edge, note, key, cache, progress, pool)
         found = decoding.run("gray", gray_only=True) if color == "auto" else None
         found = found or decoding.run({"auto": "rgb"}.get(color, color), gray_only=False)
         assert found is not None  # only a pass for grey alone gives up
@@ -114,9 +131,9 @@ def _pictures(
 
 @dataclass(frozen=True)
 class Decoding:
-    """One pass over all files, by a pool of threads: Pillow decodes outside Python's lock."""
+    """One pass over all files."""
 
-    folder: Path
+    files: Files
     names: tuple[str, ...]
     size: int
     note: tuple[str, ...]
@@ -128,40 +145,18 @@ class Decoding:
     def run(self, color: str, gray_only: bool) -> Pictures | None:
         """All pictures, in order; None, and nothing is kept, if one has colour and ``gray_only`` was asked for."""
         rows = Rows(self.key, ({"gray": 1, "rgb": 3}[color], self.size, self.size), self.cache)
-        broken, steps = [], Counter[str]()
+        read = partial(read_image, size=self.size, color=color)
         try:
-            # Closing cancels what is still queued: Ctrl-C and a change of mind need not wait for it.
-            with closing(self._decoded(color)) as decoded:
-                for done, (name, image) in enumerate(zip(self.names, decoded, strict=True), 1):
-                    if image.pixels is None:
-                        broken.append(Broken(name, image.reason))
-                    elif gray_only and not image.gray:
-                        return None
-                    else:
-                        rows.append(image.pixels)
-                        steps.update(image.steps)
-                    if self.progress is not None:
-                        self.progress(done, len(self.names))
+            found = decode(self.files, self.names, read, rows, self.pool, self.progress, gray_only)
+            if found is None:
+                return None
+            broken, steps = found
             notes = (*self.note, *notes_of(steps))
             images = rows.finish({"broken": [[file.path, file.reason] for file in broken], "notes": notes})
             notes += () if rows.note is None else (rows.note,)
-            return Pictures(images, tuple(broken), notes, self.key)
+            return Pictures(images, broken, notes, self.key)
         finally:
             rows.drop()
-
-    def _decoded(self, color: str) -> Generator[Decoded]:
-        """A chunk at a time, so that finished pixels never pile up."""
-        read = partial(read_image, size=self.size, color=color)
-        for start in range(0, len(self.names), CHUNK):
-            yield from self.pool.map(read, (self.folder / name for name in self.names[start : start + CHUNK]))
-
-
-def _size_of(path: Path) -> tuple[int, int] | None:
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except DAMAGE:
-        return None
 
 
 def choose_size(sizes: Iterator[tuple[int, int] | None], size: int | None) -> tuple[int, tuple[str, ...]]:

@@ -9,6 +9,7 @@ any numbers           (N, D) or (N,)                   vectors
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,13 +24,29 @@ CHUNK = 1024
 LUMA = np.array([19595, 38470, 7471], np.uint32).reshape(3, 1, 1)  # Rec. 601 in 1/65536, rounded as Pillow does
 
 
+Step = Callable[[np.ndarray], np.ndarray]
+
+
 @dataclass(frozen=True)
 class Layout:
-    """Canonical values, uint8 (N, C, H, W) or float32, and the sentences that say how they came about."""
+    """Canonical values, uint8 (N, C, H, W) or float32, the sentences that say how they came about, and the same as
+    functions: what was decided on some rows of a large array is done ``again`` to the others."""
 
     kind: str
     x: np.ndarray
     notes: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    def then(self, step: Step, note: str | None = None) -> Layout:
+        """After one more step."""
+        notes = self.notes if note is None else (*self.notes, note)
+        return Layout(self.kind, step(self.x), notes, (*self.steps, step))
+
+    def again(self, rows: np.ndarray) -> np.ndarray:
+        """Other rows of the same array, (B, ...) as stored, in the canonical form."""
+        for step in self.steps:
+            rows = step(rows)
+        return rows
 
 
 def read_layout(x: np.ndarray, where: str) -> Layout:
@@ -52,23 +69,26 @@ def read_layout(x: np.ndarray, where: str) -> Layout:
 
 
 def _vectors(x: np.ndarray, where: str) -> Layout:
-    return Layout("vectors", finite(x.reshape(len(x), -1), where))
+    return Layout("vectors", x).then(lambda rows: finite(rows.reshape(len(rows), -1), where))
 
 
 def _signals_or_grey(x: np.ndarray, where: str) -> Layout:
     if x.dtype in (bool, np.uint8, np.uint16):
-        return _as_bytes(x[:, None], where)
-    values = finite(x, where)
+        return _as_bytes(Layout("images", x).then(_with_channel), where)
+    signals = Layout("signals", x).then(lambda rows: finite(rows, where))
     square = x.shape[1] == x.shape[2] >= SMALLEST_IMAGE
-    if square and x.dtype.kind == "f" and np.abs(values).max() <= 1:
-        return _as_bytes(values[:, None], where)
+    if square and x.dtype.kind == "f" and np.abs(signals.x).max() <= 1:
+        return _as_bytes(Layout("images", x).then(_with_channel), where)
+    order = "(N, C, L)"
     if x.shape[2] < x.shape[1]:
-        values, order = np.ascontiguousarray(values.transpose(0, 2, 1)), "(N, L, C)"
-    else:
-        order = "(N, C, L)"
-    channels, length = values.shape[1:]
+        signals, order = signals.then(lambda rows: np.ascontiguousarray(rows.transpose(0, 2, 1))), "(N, L, C)"
+    channels, length = signals.x.shape[1:]
     note = f"Signals were read as {order}: {count(channels, 'channel')} of length {length}."
-    return Layout("signals", values, (note,))
+    return Layout("signals", signals.x, (note,), signals.steps)
+
+
+def _with_channel(rows: np.ndarray) -> np.ndarray:
+    return rows[:, None]
 
 
 def _images(x: np.ndarray, where: str) -> Layout:
@@ -77,43 +97,57 @@ def _images(x: np.ndarray, where: str) -> Layout:
         raise UserError(
             f"{where} has shape {shape_of(x.shape)}. Images are (N, C, H, W) or (N, H, W, C) with 1 to 4 channels."
         )
+    images = Layout("images", x)
     if last and (not first or x.shape[1] == x.shape[2] != x.shape[3]):
-        return _as_bytes(x.transpose(0, 3, 1, 2), where)
-    return _as_bytes(x, where)
+        images = images.then(lambda rows: rows.transpose(0, 3, 1, 2))
+    return _as_bytes(images, where)
 
 
-def _as_bytes(x: np.ndarray, where: str) -> Layout:
+def _as_bytes(images: Layout, where: str) -> Layout:
     """(N, C, H, W) of any real dtype to uint8, transparency on white."""
-    values, notes = (x, ()) if x.dtype == np.uint8 else _scaled(x, where)
-    if values.shape[1] in (2, 4):
-        alpha = values[:, -1:].astype(np.uint32)
-        over = values[:, :-1] * alpha + 255 * (255 - alpha)
-        values = ((2 * over + 255) // 510).astype(np.uint8)
-        notes += ("Transparency was laid on white.",)
-    return Layout("images", values, notes)
+    images = images if images.x.dtype == np.uint8 else _scaled(images, where)
+    return images.then(_on_white, "Transparency was laid on white.") if images.x.shape[1] in (2, 4) else images
 
 
-def _scaled(x: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _on_white(rows: np.ndarray) -> np.ndarray:
+    alpha = rows[:, -1:].astype(np.uint32)
+    over = rows[:, :-1] * alpha + 255 * (255 - alpha)
+    return ((2 * over + 255) // 510).astype(np.uint8)
+
+
+def _scaled(images: Layout, where: str) -> Layout:
+    x = images.x
     values = finite(x, where)
     low, high = float(values.min()), float(values.max())
     whole = x.dtype.kind != "f" or bool((values == np.rint(values)).all())
     fraction = x.dtype.kind == "f" and high <= 1
     if x.dtype == bool:
-        scaled, what = values * 255, "True and False became 255 and 0."
+        scale, shift, what = 255.0, 0.0, "True and False became 255 and 0."
     elif fraction and low >= 0:
-        scaled, what = values * 255, "Values in [0, 1] became 0 … 255."
+        scale, shift, what = 255.0, 0.0, "Values in [0, 1] became 0 … 255."
     elif fraction and low >= -1:
-        scaled, what = (values + 1) * 127.5, "Values in [−1, 1] became 0 … 255."
+        scale, shift, what = 127.5, 1.0, "Values in [−1, 1] became 0 … 255."
     elif whole and low >= 0 and high <= 255:
-        scaled, what = values, f"Whole numbers 0 … 255 were stored as {x.dtype}; they are kept as bytes."
+        scale, shift, what = 1.0, 0.0, f"Whole numbers 0 … 255 were stored as {x.dtype}; they are kept as bytes."
     elif x.dtype == np.uint16:
-        scaled, what = values / 257, "Values of 16 bits were scaled to 8 bits."
+        scale, shift, what = 1 / 257, 0.0, "Values of 16 bits were scaled to 8 bits."
     else:
         raise UserError(
             f"{where} looks like images, {shape_of(x.shape)}, but its values run from {low:g} to {high:g}. "
             "Scale them to [0, 1], [−1, 1] or whole numbers 0 to 255; or reshape to (N, D) to train on vectors."
         )
-    return np.rint(scaled).astype(np.uint8), (what,)
+    return images.then(lambda rows: _bytes(finite(rows, where), scale, shift, where), what)
+
+
+def _bytes(values: np.ndarray, scale: float, shift: float, where: str) -> np.ndarray:
+    """round((v + shift) · scale). Raises ``UserError`` for rows outside the range that it was chosen for."""
+    levels = np.rint((values + shift) * scale)
+    if levels.size and not 0 <= levels.min() <= levels.max() <= 255:
+        raise UserError(
+            f"{where} holds values from {values.min():g} to {values.max():g} in some rows, which do not fit the range "
+            "of the others. Scale all of them to [0, 1], [−1, 1] or whole numbers 0 to 255."
+        )
+    return levels.astype(np.uint8)
 
 
 def finite(x: np.ndarray, where: str) -> np.ndarray:
@@ -133,17 +167,20 @@ def finite(x: np.ndarray, where: str) -> np.ndarray:
 
 def adjust(layout: Layout, size: int | None, color: str) -> Layout:
     """Images brought to the wanted ``color`` ("auto" takes grey only if all are) and, if given, square ``size``."""
-    x, notes = layout.x, layout.notes
+    x = layout.x
     coloured = x.shape[1] == 3
     if coloured and (color == "gray" or (color == "auto" and _all_gray(x))):
-        notes += ("Three channels were reduced to one of grey.",)
-        x = np.concatenate([_luma(x[i : i + CHUNK]) for i in range(0, len(x), CHUNK)])
+        layout = layout.then(_gray, "Three channels were reduced to one of grey.")
     if color == "rgb" and not coloured:
-        x = np.repeat(x, 3, axis=1)
+        layout = layout.then(lambda rows: np.repeat(rows, 3, axis=1))
     if size is not None and x.shape[2:] != (size, size):
-        notes += (f"Images ({x.shape[3]}×{x.shape[2]}) are centre-cropped and resized to {size}×{size}.",)
-        x = np.stack([_resized(image, size) for image in x])
-    return Layout(layout.kind, x, notes)
+        note = f"Images ({x.shape[3]}×{x.shape[2]}) are centre-cropped and resized to {size}×{size}."
+        layout = layout.then(lambda rows: np.stack([_resized(image, size) for image in rows]), note)
+    return layout
+
+
+def _gray(x: np.ndarray) -> np.ndarray:
+    return np.concatenate([_luma(x[i : i + CHUNK]) for i in range(0, len(x), CHUNK)])
 
 
 def _all_gray(x: np.ndarray) -> bool:

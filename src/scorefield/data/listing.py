@@ -1,20 +1,42 @@
-"""Which files of a folder are examples, and what the folder says about them: classes and captions."""
+"""Which files are examples, and what lies beside them says about them: classes, captions and conditions."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
+from scorefield.data.conditions import of_rows
 from scorefield.data.dataset import Broken
+from scorefield.data.files import Files, Folder
+from scorefield.data.siblings import siblings, words_of
 from scorefield.data.words import count, in_order
 from scorefield.errors import UserError, suggest
 
+
+@dataclass(frozen=True)
+class Wanted:
+    """What kind of example is looked for."""
+
+    singular: str
+    endings: tuple[str, ...]
+
+    @property
+    def plural(self) -> str:
+        """``images``."""
+        return f"{self.singular}s"
+
+
 IMAGES = ("png", "jpg", "jpeg", "webp", "avif", "bmp", "tif", "tiff", "gif", "ppm", "pgm")
+SOUNDS = ("wav", "flac", "ogg", "oga", "opus", "aif", "aiff")
+PICTURES, RECORDINGS = Wanted("image", IMAGES), Wanted("sound", SOUNDS)
 METADATA = ("metadata.csv", "metadata.jsonl")
 FILE_COLUMNS = ("file_name", "file")
 LABEL_COLUMNS = ("label", "class")
@@ -32,6 +54,8 @@ class Listing:
     captions: tuple[str, ...] | None = None
     missing: tuple[Broken, ...] = ()
     notes: tuple[str, ...] = ()
+    conditions: Tensor | None = None  # (N, V) float32
+    condition_names: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -40,24 +64,38 @@ class Listing:
         return names if len(names) > 1 else ()
 
 
-def list_folder(folder: Path, label: str | None) -> Listing:
-    """What a folder of images holds; classes come from ``metadata.csv`` or ``.jsonl``, else from first-level folders.
+def folder_files(folder: Path) -> Folder:
+    """Every visible file below ``folder``, sorted."""
+    return Folder(folder, tuple(sorted(_walk(folder))))
 
-    Raises ``UserError`` for a folder without images (saying what was found instead) and for unusable metadata.
+
+def list_files(files: Files, what: Wanted, label: str | None, condition: tuple[str, ...] | None = None) -> Listing:
+    """Which files are examples, and their classes, captions and conditions: from ``metadata.csv`` or ``.jsonl``, else
+    from files of the same name that end in ``.cls``, ``.json`` and ``.txt``, else classes from first-level folders.
+
+    Raises ``UserError`` where there are no examples (saying what was found instead) and for unusable metadata.
     """
-    files = tuple(sorted(_walk(folder)))
-    images = tuple(name for name in files if name.rpartition(".")[2].lower() in IMAGES)
-    if not images:
-        raise UserError(_nothing_in(folder, files))
+    examples = tuple(name for name in files.names if name.rpartition(".")[2].lower() in what.endings)
+    if not examples:
+        raise UserError(_nothing_in(files, what))
     for name in METADATA:
-        if (folder / name).is_file():
-            return _with_metadata(folder, name, images, label)
+        if files.has(name):
+            return _with_metadata(files, name, examples, what, label, condition or ())
+    listing = _by_folder(examples, what)
+    rows = siblings(files, examples)
+    if rows is not None:
+        return _described(files, listing, rows, label, condition or ())
     if label is not None:
         raise UserError(
-            f"label={label} needs a {METADATA[0]} or {METADATA[1]} in '{folder}', and there is none. "
+            f"label={label} needs a {METADATA[0]} or {METADATA[1]} in '{files.path}', and there is none. "
             "Without one, classes are the names of the first-level folders: leave label= out."
         )
-    return _by_folder(images)
+    if condition:
+        raise UserError(
+            f"condition={','.join(condition)} needs a {METADATA[0]} or {METADATA[1]} in '{files.path}' with these "
+            "columns, and there is none."
+        )
+    return listing
 
 
 def _walk(folder: Path) -> Iterator[str]:
@@ -75,83 +113,111 @@ def _walk(folder: Path) -> Iterator[str]:
                 yield Path(top, name).relative_to(folder).as_posix()
 
 
-def _nothing_in(folder: Path, files: tuple[str, ...]) -> str:
-    below = len({name.rpartition("/")[0] for name in files if "/" in name})
+def _nothing_in(files: Files, what: Wanted) -> str:
+    below = len({name.rpartition("/")[0] for name in files.names if "/" in name})
     where = f" and {count(below, 'folder')} below" if below else ""
-    kinds = Counter(Path(name).suffix.lower() or "nameless" for name in files)
+    kinds = Counter(Path(name).suffix.lower() or "nameless" for name in files.names)
     found = (
         ", ".join(f"{number:,} {kind} file{'s' * (number > 1)}" for kind, number in kinds.most_common(3)) or "nothing"
     )
-    text = f"'{folder}' has no images. Looked for {', '.join(IMAGES)} in it{where}; found {found}."
-    readable = next((name for name in files if name.lower().endswith(READABLE)), None)
-    return text if readable is None else f"{text} To train on a file, name the file itself: '{folder / readable}'."
+    text = f"'{files.path}' has no {what.plural}. Looked for {', '.join(what.endings)} in it{where}; found {found}."
+    readable = next((name for name in files.names if name.lower().endswith(READABLE)), None)
+    if readable is None:
+        return text
+    return f"{text} To train on a file, name the file itself: '{files.path / readable}'."
 
 
-def _by_folder(images: tuple[str, ...]) -> Listing:
-    labels = tuple(name.split("/")[0] if "/" in name else None for name in images)
+def _by_folder(examples: tuple[str, ...], what: Wanted) -> Listing:
+    labels = tuple(name.split("/")[0] if "/" in name else None for name in examples)
     names = {label for label in labels if label is not None}
     notes = []
     if len(names) == 1 and None not in labels:
-        notes.append(f"All images lie in one folder, '{next(iter(names))}', so they carry no class.")
+        every = f"All {what.plural} lie in one folder"
+        notes.append(f"{every}, '{next(iter(names))}', so they carry no class.")
     if len(names) > 1 and None in labels:
-        notes.append(f"{count(labels.count(None), 'image')} directly in the folder carry no class.")
+        notes.append(f"{count(labels.count(None), what.singular)} directly in the folder carry no class.")
     if len(names) > 1 and {name.lower() for name in names} <= SPLITS:
         notes.append(
             f"The classes {', '.join(sorted(names))} look like a split of the data. "
             "To train on one of them alone, give that folder."
         )
-    return Listing(images, labels, notes=tuple(notes))
+    return Listing(examples, labels, notes=tuple(notes))
 
 
-def _with_metadata(folder: Path, name: str, images: tuple[str, ...], label: str | None) -> Listing:
-    path = folder / name
-    rows = {".csv": _csv_rows, ".jsonl": _json_rows}[path.suffix](path)
+def _with_metadata(
+    files: Files, name: str, examples: tuple[str, ...], what: Wanted, label: str | None, condition: tuple[str, ...]
+) -> Listing:
+    path = files.path / name
+    rows = {".csv": _csv_rows, ".jsonl": _json_rows}[path.suffix](path, _text(files, name, path))
     if not rows:
-        raise UserError(f"'{path}' has no rows. It needs a line for each image, or can be deleted.")
+        raise UserError(f"'{path}' has no rows. It needs a line for each {what.singular}, or can be deleted.")
     columns = list(dict.fromkeys(key for row in rows for key in row))
     file_column = _first(FILE_COLUMNS, columns)
     if file_column is None:
         raise UserError(f"'{path}' has no column 'file_name' (or 'file'). Its columns: {', '.join(columns)}.")
-    if label is not None and label not in columns:
-        raise UserError(f"'{path}' has no column '{label}' for label=.{suggest(label, columns)}")
-    label_column = label or _first(LABEL_COLUMNS, columns)
-    caption_column = _first(CAPTION_COLUMNS, columns)
+    _check_label(label, columns, path)
     described = {Path(row.get(file_column, "")).as_posix(): row for row in rows}
-    present = tuple(sorted(file for file in described if (folder / file).is_file()))
-    if not present:
+    there = set(filter(files.has, described))
+    if not there:
         raise UserError(
             f"'{path}' names {count(len(described), 'file')}, none of which exists; first: {min(described)!r}."
         )
-    missing = tuple(
-        Broken(file, f"is named in {name} but does not exist") for file in sorted(described.keys() - set(present))
-    )
-    unnamed = len(set(images) - set(present))
-    notes = (f"{count(unnamed, 'image')} not named in {name} left out.",) if unnamed else ()
-    labels = tuple(described[file].get(label_column) or None for file in present) if label_column else None
-    captions = tuple(described[file].get(caption_column, "") for file in present) if caption_column else None
-    return Listing(present, labels or _by_folder(present).labels, captions, missing, notes)
+    # In the order of the files; those that listing skips (hidden ones, other endings) come last.
+    present = (*(n for n in files.names if n in there), *sorted(there.difference(files.names)))
+    missing = tuple(Broken(file, f"is named in {name} but does not exist") for file in sorted(described.keys() - there))
+    unnamed = len(set(examples) - there)
+    notes = (f"{count(unnamed, what.singular)} not named in {name} left out.",) if unnamed else ()
+    listing = Listing(present, _by_folder(present, what).labels, None, missing, notes)
+    return _described(files, listing, [described[file] for file in present], label, condition, path)
+
+
+def _described(
+    files: Files,
+    listing: Listing,
+    rows: list[dict[str, str]],
+    label: str | None,
+    condition: tuple[str, ...],
+    path: Path | None = None,
+) -> Listing:
+    """With what a row of words says about each of its files."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    where = path or files.path
+    _check_label(label, columns, where)
+    label_column = label or _first(LABEL_COLUMNS, columns)
+    caption_column = _first(CAPTION_COLUMNS, columns)
+    labels = tuple(row.get(label_column) or None for row in rows) if label_column else listing.labels
+    captions = tuple(row.get(caption_column, "") for row in rows) if caption_column else None
+    numbers = of_rows(rows, condition, where) if condition else None
+    return replace(listing, labels=labels, captions=captions, conditions=numbers, condition_names=condition)
+
+
+def _check_label(label: str | None, columns: list[str], where: Path) -> None:
+    if label is not None and label not in columns:
+        raise UserError(f"'{where}' has no column '{label}' for label=.{suggest(label, columns)}")
+
+
+def _text(files: Files, name: str, path: Path) -> str:
+    try:
+        return files.read(name).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"'{path}' is not UTF-8 text ({error}).") from error
 
 
 def _first(wanted: tuple[str, ...], columns: list[str]) -> str | None:
     return next((name for name in wanted if name in columns), None)
 
 
-def _csv_rows(path: Path) -> list[dict[str, str]]:
+def _csv_rows(path: Path, text: str) -> list[dict[str, str]]:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, restval="", restkey=""))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"'{path}' cannot be read as a CSV file in UTF-8 ({error}).") from error
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), restval="", restkey=""))
+    except csv.Error as error:
+        raise UserError(f"'{path}' cannot be read as a CSV file ({error}).") from error
     return [{key.strip(): str(value).strip() for key, value in row.items() if key} for row in rows]
 
 
-def _json_rows(path: Path) -> list[dict[str, str]]:
+def _json_rows(path: Path, text: str) -> list[dict[str, str]]:
     rows = []
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"'{path}' is not UTF-8 text ({error}).") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         try:
@@ -161,5 +227,5 @@ def _json_rows(path: Path) -> list[dict[str, str]]:
                 f"'{path}', line {number} is not a JSON object. "
                 'Write one per line, such as {"file_name": "cat.png", "label": "cat"}.'
             ) from error
-        rows.append({key: "" if value is None else str(value) for key, value in row.items()})
+        rows.append(words_of(row))
     return rows

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
-from pathlib import Path
+from io import SEEK_END
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from scorefield.data.decoding import Decoded
+from scorefield.data.files import DAMAGE as ARCHIVE_DAMAGE
+from scorefield.data.files import Opener
 from scorefield.data.words import count
 
 ORIENTATION = 0x0112
@@ -44,26 +47,29 @@ SENTENCES = {
 }
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """The bytes of one file, (C, S, S) uint8, or None and the reason why there are none."""
-
-    pixels: np.ndarray | None
-    gray: bool = True
-    steps: tuple[str, ...] = ()
-    reason: str = ""
-
-
-def read_image(path: Path, size: int, color: str) -> Decoded:
+def read_image(opener: Opener, size: int, color: str) -> Decoded:
     """One file to uint8 (1, S, S) for ``color="gray"`` or (3, S, S) for ``"rgb"``; never raises for what it holds.
 
     ``gray`` of the result says whether the picture itself has no colour, whatever mode it was stored in.
     """
     try:
-        with Image.open(path) as image:
-            return _decode(image, size, color)
-    except DAMAGE as error:
-        return Decoded(None, reason=reason_for(path, error))
+        with opener() as file:
+            try:
+                with Image.open(file) as image:
+                    return _decode(image, size, color)
+            except DAMAGE as error:
+                return Decoded(None, reason=reason_for(file, error))
+    except ARCHIVE_DAMAGE as error:
+        return Decoded(None, reason=reason_for(None, error))
+
+
+def size_of(opener: Opener) -> tuple[int, int] | None:
+    """(width, height) as stored, from the head of the file alone; None where it is no image."""
+    try:
+        with opener() as file, Image.open(file) as image:
+            return image.size
+    except (*DAMAGE, *ARCHIVE_DAMAGE):
+        return None
 
 
 def _decode(image: Image.Image, size: int, color: str) -> Decoded:
@@ -135,7 +141,7 @@ def is_gray(pixels: np.ndarray) -> bool:
     return bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all())
 
 
-def reason_for(path: Path, error: BaseException) -> str:
+def reason_for(file: BinaryIO | None, error: BaseException) -> str:
     """Why a file cannot be used, in words that complete "'cat.png' ..."."""
     if type(error) in (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return f"has more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels, as decompression bombs do"
@@ -143,7 +149,7 @@ def reason_for(path: Path, error: BaseException) -> str:
         return "does not exist"
     if type(error) is PermissionError:
         return "may not be read (permission denied)"
-    if path.stat().st_size == 0:
+    if file is not None and not file.seek(0, SEEK_END):
         return "is empty (0 bytes)"
     if type(error) is UnidentifiedImageError:
         return "is not an image that Pillow can read"

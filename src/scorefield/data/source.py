@@ -11,21 +11,28 @@ import torch
 from torch import Tensor
 
 from scorefield.data.arrays import open_array, open_npy, open_npz
+from scorefield.data.asking import More
 from scorefield.data.dataset import Dataset, Progress, hold_out
 from scorefield.data.embedded import EMBEDDED
-from scorefield.data.folder import open_folder
+from scorefield.data.huggingface import is_hub, open_hub
 from scorefield.data.layouts import Layout, adjust
-from scorefield.data.listing import IMAGES
+from scorefield.data.listing import IMAGES, SOUNDS
 from scorefield.data.table import open_table
+from scorefield.data.trees import is_tree, open_tree
+from scorefield.data.windows import open_windows
 from scorefield.errors import UserError, suggest
 
 COLORS = ("auto", "gray", "rgb")
 SMALLEST, LARGEST = 4, 2048
-READABLE = "a folder of images, a .npz or .npy file, or a .csv file"
+READABLE = "a folder or an archive of images or sounds, or a .npz, .npy, .csv or .parquet file"
 ADVICE = {
-    **dict.fromkeys((".zip", ".tar", ".tgz"), "Unpack it and give the folder."),
+    **dict.fromkeys((".7z", ".rar"), "Unpack it and give the folder."),
     **dict.fromkeys((".pt", ".pth", ".pkl"), "It is a Python pickle, which can run code; save a .npz instead."),
     **dict.fromkeys((f".{ending}" for ending in IMAGES), "It is one image; give the folder it lies in."),
+    **dict.fromkeys(
+        (f".{ending}" for ending in SOUNDS),
+        "It is one sound; give the folder it lies in, or cut it into pieces: window=16384 stride=8192.",
+    ),
 }
 
 
@@ -35,43 +42,72 @@ def open_data(
     size: int | None = None,
     color: str = "auto",
     label: str | Sequence[int] | Sequence[str] | np.ndarray | Tensor | None = None,
+    condition: str | Sequence[str] | Sequence[float] | np.ndarray | Tensor | None = None,
     columns: str | Sequence[str] | None = None,
+    categories: str | Sequence[str] | None = None,
     holdout: float | None = None,
     strict: bool = False,
     seed: int = 0,
     cache: bool = True,
     progress: Progress | None = None,
+    rate: int | None = None,
+    seconds: float | None = None,
+    window: int | None = None,
+    stride: int | None = None,
+    split: str | None = None,
+    config: str | None = None,
+    streaming: bool = False,
+    examples: int | None = None,
 ) -> Dataset:
     """Opens data to learn from, because every command begins with some, and checks all of it before anything is spent.
 
-    ``source`` is the name of an embedded set ("digits", "glyphs", "moons", ...), a path to a folder of images, a
-    ``.npz``, ``.npy`` or ``.csv`` file, a NumPy array or a tensor. ``size`` is the edge in pixels that images are
-    centre-cropped and resized to; ``color`` "auto" takes one channel only if all images are grey, "gray" and "rgb"
-    decide. ``label`` names the column or array of classes (beside an array: the classes themselves), ``columns`` the
-    columns of a table or the array of an archive. ``holdout`` is the fraction set aside (None: the set's own choice),
-    chosen by ``seed``. ``strict`` makes a broken file an error; ``cache`` False writes nothing to disk;
-    ``progress(done, total)`` is called while images are decoded.
+    ``source`` is the name of an embedded set ("digits", "glyphs", "moons", ...), a path to a folder, a zip or tar
+    archive of images or sounds, a list of shards ("shards/{000..010}.tar"), a folder of ``.npy`` files, one ``.npz``,
+    ``.npy``, ``.csv`` or ``.parquet`` file, a Hugging Face data set ("hf:owner/name" or a folder it was saved to), a
+    NumPy array or a tensor. docs/data.md has them all.
+
+    ``size`` is the edge in pixels that images are centre-cropped and resized to; ``color`` "auto" takes one channel
+    only if all images are grey, "gray" and "rgb" decide. ``rate`` and ``seconds`` are what sounds are brought to.
+    ``window`` and ``stride`` cut one long series into signals. ``split``, ``config``, ``streaming`` and ``examples``
+    choose what of a Hugging Face data set is read. ``label`` names the column or array of classes (beside an array: the
+    classes themselves), ``condition`` the columns or arrays of numbers to condition on (beside an array: the numbers,
+    (N,) or (N, V)), ``columns`` the columns of a table or the array of an archive. ``holdout`` is the fraction set
+    aside (None: the set's own choice), chosen by ``seed``. ``strict`` makes a broken file an error; ``cache`` False
+    writes nothing to disk; ``progress(done, total)`` is called while files are decoded.
 
     Raises ``UserError`` for anything that cannot be used.
     """
     _check(size, color)
+    asked = More(rate, seconds, window, stride, split, config, streaming, examples)
     if not isinstance(source, str | Path):
-        _refuse("an array", columns=columns)
-        dataset = open_array(source, size=size, color=color, label=label)
+        _refuse("an array", columns=columns, categories=categories)
+        asked.refuse("an array")
+        dataset = open_array(source, size=size, color=color, label=label, condition=condition)
         return hold_out(dataset, holdout, seed)
     name = str(source)
-    wanted = _names(columns)
+    wanted, told = _names(columns), _told(name, condition)
     if label is not None and not isinstance(label, str):
         raise UserError(f"label= names a column of '{name}'; a list of classes goes with an array only.")
     if name in EMBEDDED:
-        _refuse(f"the embedded set '{name}'", label=label, columns=columns)
+        _refuse(f"the embedded set '{name}'", label=label, columns=columns, condition=told)
+        asked.refuse(f"the embedded set '{name}'")
         return _embedded(name, size, color, holdout, seed)
     path = Path(name).expanduser()
-    if path.is_dir():
-        _refuse("a folder of images", columns=columns)
-        dataset = open_folder(path, size=size, color=color, label=label, strict=strict, cache=cache, progress=progress)
+    if window is not None:
+        own = {"size": size, "label": label, "condition": told, "categories": categories}
+        _refuse("windows of a series", color=None if color == "auto" else color, **own)
+        asked.refuse("windows of a series", "window", "stride")
+        return open_windows(path, window=window, stride=stride, columns=wanted, holdout=holdout)
+    if stride is not None:
+        raise UserError("stride= goes with window=, the length of the windows. Write both, or leave stride= out.")
+    if is_hub(name) or is_tree(name):
+        _refuse("a folder or an archive", categories=categories)
+        how = {"label": label, "condition": told, "strict": strict, "cache": cache, "progress": progress}
+        reader = open_hub if is_hub(name) else open_tree
+        dataset = reader(name, replace(asked, columns=wanted), size=size, color=color, **how)
     else:
-        dataset = _file(path, Asked(size, color, label, wanted, strict))
+        asked.refuse("one file")
+        dataset = _file(path, Asked(size, color, label, wanted, strict, told, _names(categories)))
     if dataset.held_out is not None and holdout is None:
         return dataset
     return hold_out(replace(dataset, held_out=None), holdout, seed)
@@ -95,6 +131,14 @@ def _names(columns: str | Sequence[str] | None) -> tuple[str, ...] | None:
     return None if words is None else tuple(word.strip() for word in words)
 
 
+def _told(name: str, condition: object) -> tuple[str, ...] | None:
+    """The names of the conditions of a file; numbers themselves go with an array only."""
+    words = condition.split(",") if isinstance(condition, str) else condition
+    if words is not None and not (isinstance(words, list | tuple) and all(isinstance(word, str) for word in words)):
+        raise UserError(f"condition= names columns of '{name}'; a list of numbers goes with an array only.")
+    return None if words is None else tuple(str(word).strip() for word in words)
+
+
 def _embedded(name: str, size: int | None, color: str, holdout: float | None, seed: int) -> Dataset:
     made = EMBEDDED[name]
     dataset = made.build(seed, size)
@@ -115,26 +159,31 @@ class Asked:
     label: str | None
     columns: tuple[str, ...] | None
     strict: bool
+    condition: tuple[str, ...] | None = None
+    categories: tuple[str, ...] | None = None
 
 
 def _npz(path: Path, asked: Asked) -> Dataset:
-    return open_npz(path, size=asked.size, color=asked.color, label=asked.label, columns=asked.columns)
+    own = {"label": asked.label, "columns": asked.columns, "condition": asked.condition}
+    return open_npz(path, size=asked.size, color=asked.color, **own)
 
 
 def _npy(path: Path, asked: Asked) -> Dataset:
-    _refuse("a .npy file, which holds one array", label=asked.label, columns=asked.columns)
+    own = {"label": asked.label, "columns": asked.columns, "condition": asked.condition}
+    _refuse("a .npy file, which holds one array", **own)
     return open_npy(path, size=asked.size, color=asked.color)
 
 
 def _table(path: Path, asked: Asked) -> Dataset:
     _refuse("a table", size=asked.size, color=None if asked.color == "auto" else asked.color)
-    return open_table(path, label=asked.label, columns=asked.columns, strict=asked.strict)
+    own = {"label": asked.label, "columns": asked.columns, "condition": asked.condition}
+    return open_table(path, strict=asked.strict, categories=asked.categories, **own)
 
 
 FILES: dict[str, Callable[[Path, Asked], Dataset]] = {
     ".npz": _npz,
     ".npy": _npy,
-    **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), _table),
+    **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet"), _table),
 }
 
 
