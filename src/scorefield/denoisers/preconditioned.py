@@ -47,9 +47,16 @@ class Preconditioned(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         """x_t (B, *D), t () or (B,) → the belief about x₀. The network runs in its own dtype, the rest in that of x."""
-        c = self.coefficients(t, x)
+        return self.believe(x, self.coefficients(t, x), self.level(t), **cond)
+
+    def level(self, t: Tensor) -> Tensor:
+        """What the network is told of the noise: log σ/α of t, clamped, in the shape of t."""
+        return (-self.process.log_ratio(t)).clamp(-LEVEL_BOUND, LEVEL_BOUND)
+
+    def believe(self, x: Tensor, c: Coefficients, level: Tensor, **cond: Any) -> Moments:
+        """``forward`` with the coefficients and the level, () or (B,), worked out before: what exports do."""
         dtype = next((p.dtype for p in self.net.parameters()), x.dtype)
-        level = (-self.process.log_ratio(t)).clamp(-LEVEL_BOUND, LEVEL_BOUND).to(x.device, dtype).expand(len(x))
+        level = level.to(x.device, dtype).expand(x.shape[0])  # not len(x), which an export would freeze
         return Moments(c.skip * x + c.out * self.net((c.inp * x).to(dtype), level, **cond).to(x.dtype))
 
     def under(self, process: Gaussian) -> Preconditioned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,14 +20,14 @@ class ClassifierFree:
 
     ``scale`` 1 is the conditional model and costs no second evaluation, 0 the unconditional one; it may be a function
     of the noise level σ/α (a float, infinite at α = 0). ``null`` (B-free) are the conditions that say "nothing is
-    known"; by default the label −1. ``interval`` (low, high] in σ/α limits the guidance to these noise levels
-    (Kynkäänniemi et al. 2024). ``combine`` is another way to put the two beliefs together: ``Rescaled``,
-    ``Projected``, ``OptimisedScale``. Raises UserError for an interval that is empty.
+    known"; by default the label −1 and numbers that are NaN, both at once. ``interval`` (low, high] in σ/α limits the
+    guidance to these noise levels (Kynkäänniemi et al. 2024). ``combine`` is another way to put the two beliefs
+    together: ``Rescaled``, ``Projected``, ``OptimisedScale``. Raises UserError for an interval that is empty.
     """
 
     inner: Denoiser
     scale: Scale
-    null: dict[str, int] = field(default_factory=lambda: {"label": -1})
+    null: dict[str, float] = field(default_factory=lambda: {"label": -1, "condition": math.nan})
     interval: Interval = None
     combine: Combine = straight
 

@@ -1,8 +1,14 @@
-"""Functions with weights: networks that map (x, level, label) to a tensor like x. They know nothing of diffusion."""
+"""Functions with weights: networks that map (x, level, label, condition) to a tensor like x. They know nothing of
+diffusion."""
 
+from .dit import DiT
+from .edm2 import EDM2
 from .layers import parameters_millions
 from .mlp import MLP
-from .presets import adm, ddpm, ddpmpp
+from .presets import adm, ddpm, ddpmpp, dit, edm2
+from .transformer import Transformer
 from .unet import UNet
 
-__all__ = ["MLP", "UNet", "adm", "ddpm", "ddpmpp", "parameters_millions"]
+__all__ = [
+    "EDM2", "MLP", "DiT", "Transformer", "UNet", "adm", "ddpm", "ddpmpp", "dit", "edm2", "parameters_millions",
+]  # fmt: skip

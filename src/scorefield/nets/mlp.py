@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..registry import register
-from .layers import Conditioning, parameters_millions, zero
+from .layers import Conditioning, parameters_millions, run, zero
 
 
 class FiLMBlock(nn.Module):
@@ -29,32 +29,44 @@ class FiLMBlock(nn.Module):
 class MLP(nn.Module):
     """Residual layers for data without a grid: points of the plane, rows of a table.
 
-    forward(x, level, label): x (B, dim); level (B,) or () = log σ/α in [-10, 10]; label (B,) int64 in
-    −1 … classes − 1, −1 or None meaning no class → (B, dim). ``depth`` residual blocks of ``width`` units.
-    Zero at initialisation. Weights are drawn by torch's global generator: seed it before.
+    forward(x, level, label, condition): x (B, dim); level (B,) or () = log σ/α in [-10, 10]; label (B,) int64 in
+    −1 … classes − 1, −1 or None meaning no class; condition (B, V) standardised numbers for ``condition=V``, NaN or
+    None where there is none → (B, dim). ``depth`` residual blocks of ``width`` units; ``checkpoint`` computes them
+    again for the gradients instead of keeping what they computed. Zero at initialisation.
+    Weights are drawn by torch's global generator: seed it before.
     Raises UserError for sizes below 1, and at forward for an input of another width.
     """
 
-    def __init__(self, dim: int, *, width: int = 256, depth: int = 4, classes: int = 0, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        width: int = 256,
+        depth: int = 4,
+        classes: int = 0,
+        condition: int = 0,
+        dropout: float = 0.0,
+        checkpoint: bool = False,
+    ) -> None:
         super().__init__()
         if min(dim, width, depth) < 1 or classes < 0 or not 0 <= dropout < 1:
             raise UserError(
                 "dim, width and depth must be at least 1, classes at least 0, and dropout at least 0 and less than 1; "
                 f"got dim={dim}, width={width}, depth={depth}, classes={classes}, dropout={dropout}."
             )
-        self.dim = dim
-        self.told = Conditioning(64, width, classes)
+        self.dim, self.checkpoint = dim, checkpoint
+        self.told = Conditioning(64, width, classes, condition)
         self.stem = nn.Linear(dim, width)
         self.blocks = nn.ModuleList(FiLMBlock(width, dropout) for _ in range(depth))
         self.norm, self.head = nn.LayerNorm(width), zero(nn.Linear(width, dim))
 
-    def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         if x.ndim != 2 or x.shape[1] != self.dim:
             raise UserError(f"This MLP takes (B, {self.dim}); got an input of shape {tuple(x.shape)}.")
-        told = self.told(level, label, len(x))
+        told = self.told(level, label, x.shape[0], condition)
         h = self.stem(x)
         for block in self.blocks:
-            h = block(h, told)
+            h = run(block, h, told, checkpoint=self.checkpoint)
         return self.head(F.silu(self.norm(h)))
 
     def __repr__(self) -> str:

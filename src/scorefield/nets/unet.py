@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError, suggest
 from ..registry import register
+from .edges import attended_levels, check_halvings
 from .layers import (
     Attention,
     Conditioning,
@@ -21,6 +22,7 @@ from .layers import (
     convolution,
     group_norm,
     parameters_millions,
+    run,
     zero,
 )
 
@@ -56,7 +58,7 @@ class Upsampling(nn.Module):
         self.filter, self.conv = Double(dims, fir), convolution(dims, channels, channels)
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        return self.conv(self.filter(x))
+        return self.filter.into(self.conv, x)
 
 
 # How a level is left: its last features (channels, channels) at half or at twice the edge.
@@ -83,8 +85,9 @@ class UNet(nn.Module):
     """Maps noisy images to a prediction of the same size, coarse structure and fine detail together, told how noisy
     they are (Ronneberger et al. 2015; Ho et al. 2020, app. B; Dhariwal & Nichol 2021, sec. 3).
 
-    forward(x, level, label): x (B, in_channels, *S) with ``dims`` spatial axes; level (B,) or () = log σ/α in
-    [-10, 10]; label (B,) int64 in −1 … classes − 1, −1 or None meaning no class → (B, out_channels, *S).
+    forward(x, level, label, condition): x (B, in_channels, *S) with ``dims`` spatial axes; level (B,) or () = log σ/α
+    in [-10, 10]; label (B,) int64 in −1 … classes − 1, −1 or None meaning no class; condition (B, V) standardised
+    numbers for ``condition=V``, NaN or None where there is none → (B, out_channels, *S).
     The output is zero at initialisation, so that the first EDM loss of data with RMS sigma_data is 1.
 
     channels × mult[i] are the channels of level i, whose edges are those of x halved i times; ``blocks`` residual
@@ -96,6 +99,7 @@ class UNet(nn.Module):
     shift instead of adding; ``rescale`` scales every residual sum by 1/√2; ``project`` puts a 1×1 convolution on the
     skip of resampling blocks.
 
+    ``checkpoint`` computes the blocks again for the gradients instead of keeping what they computed: less memory.
     Weights are drawn by torch's global generator: seed it before.
     Raises UserError for arguments that do not fit together, and at forward for an input it cannot take.
     """
@@ -121,6 +125,8 @@ class UNet(nn.Module):
         project: bool = False,
         dropout: float = 0.0,
         classes: int = 0,
+        condition: int = 0,
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
         widths = [int(channels * m) for m in mult]
@@ -129,7 +135,10 @@ class UNet(nn.Module):
             raise UserError(f"in_channels and out_channels must be at least 1, got {in_channels} and {out_channels}.")
         _check_arguments(dims, widths, blocks, classes, dropout, attention_up, updown)
         self.in_channels, self.dims, self.halvings = in_channels, dims, len(widths) - 1
-        attended = self._attended_levels(size, attention)
+        self.checkpoint = checkpoint
+        if size is not None:
+            self.check(size)
+        attended = attended_levels(size, attention, self.halvings)
         told = 4 * channels
         block = partial(ResidualBlock, width=told, dims=dims, dropout=dropout, scale_shift=scale_shift, rescale=rescale)
         look = partial(Attention, heads=heads, head_channels=head_channels, rescale=rescale)
@@ -139,7 +148,7 @@ class UNet(nn.Module):
         def unit(inputs: int, outputs: int, attends: bool) -> Unit:
             return Unit(block(inputs, outputs), look(outputs) if attends else None)
 
-        self.told = Conditioning(channels, told, classes)
+        self.told = Conditioning(channels, told, classes, condition)
         c = min(channels, widths[0])
         self.stem = convolution(dims, in_channels, c)
         skips = [c]
@@ -170,33 +179,23 @@ class UNet(nn.Module):
         self.norm = group_norm(c)
         self.head = zero(convolution(dims, c, out_channels))
 
-    def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         self._check_input(x)
-        told = self.told(level, label, len(x))
+        told = self.told(level, label, x.shape[0], condition)
         h = self.stem(x)
         skips = [h]
         for module in self.down:
-            h = module(h, told)
+            h = run(module, h, told, checkpoint=self.checkpoint)
             skips.append(h)
         for module in self.middle:
-            h = module(h, told)
+            h = run(module, h, told, checkpoint=self.checkpoint)
         for module, joins in zip(self.up, self.joins, strict=True):
-            h = module(torch.cat((h, skips.pop()), 1) if joins else h, told)
+            h = run(module, torch.cat((h, skips.pop()), 1) if joins else h, told, checkpoint=self.checkpoint)
         return self.head(F.silu(self.norm(h)))
 
     def check(self, size: int | Sequence[int]) -> None:
         """Raises UserError, naming the nearest sizes that work, unless every edge can be halved len(mult) − 1 times."""
-        edges = [size] * self.dims if isinstance(size, int) else [int(edge) for edge in size]
-        factor = 2**self.halvings
-        if any(edge % factor or edge < factor for edge in edges):
-            below = _by([edge // factor * factor for edge in edges])
-            above = _by([max(1, -(-edge // factor)) * factor for edge in edges])
-            nearest = above if min(edges) < factor else f"{below} or {above}"
-            raise UserError(
-                f"size {_by(edges)} does not fit this U-Net: its {self.halvings + 1} levels halve every edge "
-                f"{self.halvings} times, so edges must be multiples of {factor}. "
-                f"Use size {nearest}, or fewer levels in mult."
-            )
+        check_halvings([size] * self.dims if isinstance(size, int) else [int(edge) for edge in size], self.halvings)
 
     def _check_input(self, x: Tensor) -> None:
         if x.ndim != self.dims + 2 or x.shape[1] != self.in_channels:
@@ -206,27 +205,8 @@ class UNet(nn.Module):
             )
         self.check(x.shape[2:])
 
-    def _attended_levels(self, size: int | None, attention: Sequence[int]) -> set[int]:
-        if size is not None:
-            self.check(size)
-        if not attention:
-            return set()
-        if size is None:
-            raise UserError(
-                f"attention={list(attention)} lists edge lengths, which need size, the edge length of the inputs."
-            )
-        edges = [size // 2**level for level in range(self.halvings + 1)]
-        if missing := [edge for edge in attention if edge not in edges]:
-            known = ", ".join(map(str, edges))
-            raise UserError(f"attention={missing[0]} has no level: at size {size} the levels have edges {known}.")
-        return {edges.index(edge) for edge in attention}
-
     def __repr__(self) -> str:
         return f"UNet({parameters_millions(self):.1f}M)"
-
-
-def _by(edges: Sequence[int]) -> str:
-    return "x".join(map(str, edges))
 
 
 def _check_arguments(

@@ -21,8 +21,10 @@ from .weights import Weight
 class Denoising:
     """w(t) · ‖x̂₀(x_t) − x₀‖² / D with t from ``times`` (Vincent 2011; Ho et al. 2020, eq. 14, with x̂₀ for ε̂).
 
-    ``weight`` None is the process's own. ``label_dropout`` replaces that fraction of the ``label`` (B,) condition by
-    −1, "no class", so that one network also learns the unconditional score (Ho and Salimans 2022, algorithm 1).
+    ``weight`` None is the process's own. ``label_dropout`` of the examples lose their ``label`` (B,), which becomes −1,
+    and their ``condition`` (B, V), which becomes NaN, so that one network also learns the unconditional score (Ho and
+    Salimans 2022, algorithm 1). Where there is more than one number or class to know, as many again lose each with
+    probability ½, so that it also learns to do with a part of them.
     Raises UserError when label_dropout is outside [0, 1].
     """
 
@@ -37,10 +39,31 @@ class Denoising:
     def __call__(self, denoiser: Denoiser, x0: Tensor, rng: Rng, **cond: Any) -> Tensor:
         """The loss of each example: x0 (B, *D) → (B,), a mean over dimensions so as not to grow with them."""
         process = denoiser.process
-        t, correction = self.times(rng.uniform(torch.empty(len(x0), dtype=torch.float64)), process)
-        if "label" in cond and self.label_dropout:
-            dropped = rng.uniform(torch.empty(len(x0))) < self.label_dropout
-            cond = cond | {"label": cond["label"].masked_fill(dropped.to(cond["label"].device), -1)}
+        like_times = torch.empty(len(x0), dtype=torch.float64)
+        t, correction = rng.over_batch(lambda u: self.times(u, process), like_times)  # strata are the whole batch's
+        if self.label_dropout:
+            cond = _forgetful(cond, self.label_dropout, rng)
         belief = denoiser(process.corrupt(x0, t, rng), t, **cond)
         weight = process.weight(t) if self.weight is None else self.weight(process, t)
         return like(weight * correction, x0).flatten() * belief.error(x0) / math.prod(x0.shape[1:])
+
+
+NULL = {"label": -1, "condition": math.nan}
+
+
+def _forgetful(cond: dict[str, Any], share: float, rng: Rng) -> dict[str, Any]:
+    """``cond`` with what some examples know taken away; each column of a condition is a piece of its own."""
+    known = {name: cond[name].reshape(len(cond[name]), -1) for name in NULL if name in cond}
+    if not known:
+        return cond
+    widths = [values.shape[1] for values in known.values()]
+    fate = rng.uniform(torch.empty(len(next(iter(known.values())))))
+    lost = (fate < share)[:, None].expand(-1, sum(widths))
+    if sum(widths) > 1:
+        coins = rng.uniform(torch.empty(len(fate), sum(widths))) < 0.5
+        lost = lost | coins & (fate < 2 * share)[:, None]
+    gone = zip(known.items(), lost.split(widths, 1), strict=True)
+    return cond | {
+        name: values.masked_fill(which.to(values.device), NULL[name]).reshape(cond[name].shape)
+        for (name, values), which in gone
+    }
