@@ -143,6 +143,11 @@ class Rng:
         """Uniform integers in [0, high), int64, shaped like ``like``."""
         return self._draw(lambda shape, **how: torch.randint(high, shape, **how), like, torch.int64)
 
+    def over_batch(self, of: Callable[[Tensor], tuple[Tensor, ...]], like: Tensor) -> tuple[Tensor, ...]:
+        """``of`` uniform numbers (B,) of a whole batch, the rows of the examples that this generator draws for: here
+        they are the whole batch; in training a micro-batch is a part of one."""
+        return of(self.uniform(like))
+
     def permutation(self, n: int) -> Tensor:
         """A random order of 0 … n − 1, (n,) int64, from the first generator."""
         return torch.randperm(n, generator=self._generators(self.device)[0], device=self.device)

@@ -11,6 +11,10 @@ class UserError(ValueError):
     needed, what to write instead. The command line prints it without a traceback and exits with code 2."""
 
 
+class Reported(UserError):
+    """A fault that the first of several processes reports: the others end with it and say nothing."""
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """`` Did you mean 'heun'?`` where a known word is close, else `` Known: ddim, euler, heun.``"""
     words = sorted(known)

@@ -23,6 +23,7 @@ from scorefield.training import (
     Stopped,
     fit,
     newest,
+    precision,
     training_steps,
 )
 from scorefield.training.precision import choose
@@ -152,19 +153,30 @@ def test_a_run_in_another_thread_leaves_signals_alone() -> None:
     assert events[-1].reason == "steps"
 
 
-def test_decisions_are_told_in_sentences() -> None:
+def test_decisions_are_told_in_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_cpu_flags", set)
     started = toy.train(toy.Net(), toy.settings(steps=1, precision="auto"))[0]
     assert type(started) is Started
     assert started.decisions == (
         "1 process on cpu, fused AdamW.",
-        "precision fp32: narrower numbers are not faster on cpu.",
+        "precision fp32: this CPU has no bf16 matrix units, without which narrower numbers are not faster.",
         "channels-last off: the data are not images.",
         "compile off: on cpu it costs minutes and gains little.",
+        "shard off: one process has nobody to share with.",
+        "recompute off: this network has no switch for it.",
     )
     asked = choose(
         Settings(steps=1, precision="bf16", channels_last=True, compile=True), torch.device("cpu"), (3, 8, 8)
     )
     assert (asked.precision, asked.channels_last, asked.compile) == ("bf16", True, True)
+
+
+def test_bf16_on_a_cpu_needs_units_for_it_and_work_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = lambda event: choose(Settings(steps=1), torch.device("cpu"), event).precision  # noqa: E731
+    monkeypatch.setattr(precision, "_cpu_flags", lambda: {"avx512_bf16"})
+    assert chosen((3, 32, 32)) == "fp32"  # products without matrix units were half as fast as in float32
+    monkeypatch.setattr(precision, "_cpu_flags", lambda: {"avx512_bf16", "amx_bf16"})
+    assert [chosen(event) for event in ((3, 32, 32), (1, 8, 8), (1000,))] == ["bf16", "fp32", "fp32"]
 
 
 def test_flips_change_what_is_seen() -> None:

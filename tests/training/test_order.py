@@ -31,8 +31,9 @@ def test_batches_run_on_into_the_next_epochs(size: int) -> None:
 def test_processes_and_micro_batches_share_one_batch(processes: int, accumulate: int) -> None:
     data, how = Points(size=50), settings(batch=12, accumulate=accumulate)
     feeds = [Feed(data, Same(), how, World(r, processes, torch.device("cpu"))) for r in range(processes)]
-    parts = [feed.step(45) for feed in feeds]
-    seen = torch.cat([part[j][0] for j in range(accumulate) for part in parts])
+    parts = [part for feed in feeds for part in feed.step(45)]
+    assert [start for start, _, _ in parts] == list(range(0, 12, 12 // (processes * accumulate)))
+    seen = torch.cat([x0 for _, x0, _ in parts])
     assert torch.equal(seen, data.batch(Order(50, how.seed).indices(45, 12))["x"])
 
 

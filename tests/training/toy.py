@@ -167,3 +167,69 @@ class Slow(Noisy):
         time.sleep(0.02)
         Path(os.environ["TOY_NOTE"]).touch()
         return Noisy.__call__(self, denoiser, x0, rng, label)
+
+
+# What processes and memory are tried on: the real network and objective, in float64.
+
+
+class Double:
+    """The codec that makes numbers wide."""
+
+    def encode(self, raw: Tensor) -> Tensor:
+        return raw.double()
+
+    def decode(self, z: Tensor) -> Tensor:
+        return z
+
+
+def denoiser(limit: int | None = None) -> nn.Module:
+    """A small denoiser with blocks, in float64; with ``limit``, memory runs out above so many examples at once."""
+    from scorefield.denoisers import Preconditioned
+    from scorefield.nets import MLP
+    from scorefield.noise import EDM, Gaussian
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        net = MLP(5, width=7, depth=3, classes=CLASSES)
+        with torch.no_grad():
+            for p in net.parameters():
+                p.add_(torch.randn(p.shape) / 10)  # the head begins at zero, which would hide the others at first
+    made = Preconditioned(net, Gaussian(EDM())).double()
+    if limit is not None:
+        net.register_forward_pre_hook(lambda _, inputs: run_out(len(inputs[0]), limit))
+    return made
+
+
+def run_out(examples: int, limit: int) -> None:
+    """What CUDA raises when memory is full."""
+    if examples > limit:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate a little.")
+
+
+def learn(how: Settings, folder: str | None = None, limits: tuple[int | None, ...] = (None,)) -> dict[str, Any]:
+    """A run of ``denoiser`` on this process, whose memory has the limit of its rank: losses, weights, sentences."""
+    import torch.distributed as dist
+
+    from scorefield.objectives import Denoising
+    from scorefield.training import Squeezed
+
+    rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+    net = denoiser(limits[rank % len(limits)])
+    data = Points(size=40, dim=5)
+    where = None if folder is None else Path(folder)
+    events = train(net, how, where, data=data, codec=Double(), objective=Denoising())
+    final = [e for e in events if type(e) is Stopped][-1]
+    started = next(e for e in events if type(e) is Started)
+    return {
+        "losses": [*started.losses, *((e.step, e.loss) for e in events if type(e) is Logged)],
+        "average": {name: t.tolist() for name, t in final.denoiser.state_dict().items()},
+        "told": [e.message for e in events if type(e) is Squeezed],
+        "decisions": started.decisions,
+        "warnings": started.warnings,
+        "reason": final.reason,
+    }
+
+
+def learn_through(*runs: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """Several ``learn`` calls in one start of the processes."""
+    return [learn(*run) for run in runs]

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ..errors import UserError
+from . import shards
 
 FORMAT = "scorefield.checkpoint/1"
 STATE = "state.json"
 PREFIX = "step-"
 ASIDE = ".writing-"  # a name no reader looks at
+SNAPSHOTS = "snapshots"  # the folder of averages beside the checkpoints
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,16 @@ class Checkpoint:
         return self.state["step"]
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """The tensors of ``name.safetensors``, on the CPU."""
-        return load((self.path / f"{name}.safetensors").read_bytes())
+        """The tensors of ``name.safetensors``, on the CPU; whole also where they were saved in shards."""
+        file = self.path / f"{name}.safetensors"
+        if self.sharded and not file.is_file():
+            return shards.whole(self.path / shards.FOLDER, name)
+        return load(file.read_bytes())
+
+    @property
+    def sharded(self) -> bool:
+        """Whether each process wrote its own part of the weights and of the optimiser."""
+        return bool(self.state.get("sharded"))
 
 
 def write(
@@ -46,13 +57,16 @@ def write(
     state: dict[str, Any],
     keep: int,
     metadata: dict[str, str],
+    sharded: Callable[[Path], dict[str, tuple[int, int]]] | None = None,
 ) -> Path:
     """Write checkpoint ``step`` into ``folder`` and remove all but the newest ``keep``; returns its path.
 
-    ``tensors`` are the files by name; ``metadata`` goes into the header of each. Until the last rename nothing that
-    was there is touched. Raises UserError when the disk is full or not writable; the half-written files are gone then.
+    ``tensors`` are the files by name; ``metadata`` goes into the header of each; ``sharded`` writes the folder of
+    shards that it is given, together with the other processes, and returns size and checksum of its files. Until the
+    last rename nothing that was there is touched. Raises UserError when the disk is full or not writable; the
+    half-written files are gone then.
     """
-    final, aside = folder_of(folder, step), folder / f"{ASIDE}{step:08d}"
+    final, aside = folder_of(folder, step), aside_of(folder, step)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
@@ -60,6 +74,7 @@ def write(
         files = {}
         for name, content in tensors.items():
             files[f"{name}.safetensors"] = _write_file(aside / f"{name}.safetensors", _packed(content, metadata))
+        files |= {} if sharded is None else sharded(aside / shards.FOLDER)
         record = {"format": FORMAT, "step": step, **state, "files": files}
         _write_file(aside / STATE, json.dumps(record, indent=1).encode())
         _flush_folder(aside)
@@ -75,6 +90,11 @@ def write(
     for old in earlier[keep - 1 :]:
         shutil.rmtree(old, ignore_errors=True)
     return final
+
+
+def aside_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of ``step`` is written before it is whole."""
+    return folder / f"{ASIDE}{step:08d}"
 
 
 def folder_of(folder: Path, step: int) -> Path:
@@ -94,8 +114,9 @@ def newest(folder: Path, warnings: list[str] | None = None) -> Checkpoint | None
 
 
 def set_aside(folder: Path) -> None:
-    """Move all checkpoints into a folder ``replaced-1`` (or 2, …): a fresh start must not resume from them later."""
-    found = _folders(folder)
+    """Move all checkpoints, and the snapshots that belong to them, into a folder ``replaced-1`` (or 2, …): a fresh
+    start must not resume from them later."""
+    found = [*_folders(folder), *folder.glob(SNAPSHOTS)]
     if found:
         number = 1 + len(list(folder.glob("replaced-*")))
         (folder / f"replaced-{number}").mkdir()

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -19,10 +18,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from ..errors import UserError
+from ..errors import Reported, UserError
+from .joining import check_backend, check_launched, join, launched, local_gpu, open_group
 from .stopping import SIGNALS, hold_signals
 
-PATIENCE = timedelta(hours=1)  # how long processes wait for one that saves or draws a preview
 INTERRUPTED = 130  # exit code of a process that a second signal ended
 
 
@@ -48,6 +47,31 @@ class World:
     def mean(self, value: float) -> float:
         """The mean over all processes, the same on all."""
         return self._reduced([value], dist.ReduceOp.SUM)[0] / self.size
+
+    def gathered(self, thing: Any) -> list[Any]:
+        """The ``thing`` of every process, in the order of ranks, the same list on all. Goes over the CPU."""
+        if self.size == 1:
+            return [thing]
+        things: list[Any] = [None] * self.size
+        dist.all_gather_object(things, thing)
+        return things
+
+    def first(self, do: Callable[[], Any]) -> Any:
+        """What ``do()`` returns on the first process, on all of them; the others wait. A UserError of the first is
+        raised on all: as ``Reported`` on the others, which need not say it again."""
+        if self.size == 1:
+            return do()
+        outcome: list[Any] = [None, None]
+        if self.main:
+            try:
+                outcome = [do(), None]
+            except UserError as error:
+                dist.broadcast_object_list([None, str(error)])
+                raise
+        dist.broadcast_object_list(outcome)
+        if outcome[1] is not None:
+            raise Reported(outcome[1])
+        return outcome[0]
 
     def _reduced(self, values: Sequence[float], how: dist.ReduceOp.RedOpType) -> list[float]:
         if self.size == 1:
@@ -83,6 +107,8 @@ def check_devices(devices: int, device: torch.device) -> None:
         raise UserError(
             f"devices={devices} were asked for, but this machine has {_gpus()}. Use devices={_most()} or device=cpu."
         )
+    if devices > 1:
+        check_backend(device)
     cores = os.cpu_count() or 1
     if device.type == "cpu" and devices > cores:
         raise UserError(f"devices={devices} were asked for, but this machine has {cores} CPU cores, one per process.")
@@ -96,7 +122,7 @@ def current_world(device: str = "auto") -> World:
     if not (dist.is_available() and dist.is_initialized()):
         return World(0, 1, chosen)
     if chosen.type == "cuda":
-        chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        chosen = torch.device("cuda", local_gpu())
     backend = "nccl" if chosen.type == "cuda" else "gloo"
     return World(dist.get_rank(), dist.get_world_size(), chosen, backend)
 
@@ -104,28 +130,22 @@ def current_world(device: str = "auto") -> World:
 def launch(worker: Callable[..., Any], args: Sequence[Any] = (), devices: int = 1, device: str = "auto") -> Any:
     """Call ``worker(*args)`` in ``devices`` processes that form one world; returns what rank 0 returned.
 
-    One device needs no further process: ``worker`` is called here. Under torchrun or SLURM (RANK and WORLD_SIZE in
-    the environment) this process joins the world it belongs to. Otherwise processes are started by torch's elastic
-    agent, with a rendezvous of their own on the loopback interface: one per GPU, or on a CPU at most one per
-    core. ``worker`` must be importable (a module-level function) and its arguments picklable, since the
+    One device needs no further process: ``worker`` is called here. Under torchrun (RANK and WORLD_SIZE in the
+    environment) this process joins the world it belongs to and returns its own result. Otherwise processes are started
+    by torch's elastic agent, with a rendezvous of their own on the loopback interface: one per GPU, or on a CPU at most
+    one per core. ``worker`` must be importable (a module-level function) and its arguments picklable, since the
     processes start afresh. Signals are passed on to the processes.
 
     Raises UserError for a number of devices that cannot be had, and whatever UserError a process raised;
     KeyboardInterrupt when a second Ctrl-C ended it; RuntimeError with the traceback when a process failed.
     """
     chosen = choose_device(device)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
-        return _join(worker, args, devices, chosen)
+    if launched() > 1:
+        check_launched(None if devices == 1 else devices)
+        join(chosen)
+        return worker(*args)
     check_devices(devices, chosen)
     return worker(*args) if devices == 1 else _start(worker, args, devices, chosen)
-
-
-def _join(worker: Callable[..., Any], args: Sequence[Any], devices: int, device: torch.device) -> Any:
-    size = int(os.environ["WORLD_SIZE"])
-    if devices not in (1, size):
-        raise UserError(f"devices={devices} were asked for, but the launcher started {size} processes. Drop devices=.")
-    with _group(device):
-        return worker(*args)
 
 
 def _start(worker: Callable[..., Any], args: Sequence[Any], devices: int, device: torch.device) -> Any:
@@ -190,10 +210,8 @@ def _child(notes: str, threads: int, device: str, worker: Callable[..., Any], ar
 
 @contextmanager
 def _group(device: torch.device) -> Iterator[None]:
-    """The process group: gloo for what lies on the CPU (agreeing to stop, too), NCCL for what lies on GPUs."""
-    if device.type == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    """The world of the processes that ``launch`` started."""
+    open_group(device)
     try:
         yield
     finally:

@@ -45,6 +45,7 @@ class PowerEMA:
         self._live = [p.detach() for p in module.parameters() if p.requires_grad]
         self.averages = {width: [p.clone() for p in self._live] for width in widths}
         self._gammas = {width: gamma_of(width) for width in widths}
+        self.late: set[float] = set()  # widths that began in the middle of the run: their profile is no pure power
         self._shadow: nn.Module | None = None
 
     @torch.no_grad()
@@ -53,9 +54,13 @@ class PowerEMA:
         for width, average in self.averages.items():
             torch._foreach_lerp_(average, self._live, 1.0 - beta_at(self._gammas[width], steps))
 
+    def averaged(self, width: float) -> dict[str, Tensor]:
+        """The averages of this profile alone, by the names of the weights."""
+        return dict(zip(self.names, self.averages[width], strict=True))
+
     def state(self, width: float) -> dict[str, Tensor]:
         """A state dict of the whole module with the averages of this profile in it."""
-        return self.module.state_dict() | dict(zip(self.names, self.averages[width], strict=True))
+        return self.module.state_dict() | self.averaged(width)
 
     @torch.no_grad()
     def load(self, width: float, state: dict[str, Tensor]) -> None:

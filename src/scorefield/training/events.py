@@ -34,6 +34,16 @@ class Logged:
 
 
 @dataclass(frozen=True)
+class Squeezed:
+    """Memory ran out, and the micro-batch was made smaller; batch, data order and noise stay what they were."""
+
+    step: int  # optimiser steps done
+    micro_batch: int  # examples at once, from here on
+    accumulate: int  # micro-batches of a step, from here on
+    message: str
+
+
+@dataclass(frozen=True)
 class PreviewDue:
     """Time to look. ``denoiser`` is the averaged one, in eval mode; the next PreviewDue overwrites its weights."""
 
@@ -59,7 +69,7 @@ class Stopped:
     denoiser: Any = field(default=None, repr=False, compare=False)  # the averaged one, as in PreviewDue
 
 
-Event = Started | Logged | PreviewDue | Saved | Stopped
+Event = Started | Logged | Squeezed | PreviewDue | Saved | Stopped
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
@@ -36,21 +37,30 @@ class Feed:
 
     def __init__(self, data: Data, codec: Codec, settings: Settings, world: World) -> None:
         self.data, self.codec, self.settings, self.world = data, codec, settings, world
-        self.micro = settings.micro_batch(world.size)
+        self.micro = settings.micro_batch(world.size)  # smaller when memory has run out
+        self.share = settings.batch // world.size  # examples of a step that are this process's
         self._order = Order(len(data), settings.seed)
         self._ahead = ThreadPoolExecutor(1) if world.device.type == "cuda" else None
-        self._waiting: tuple[int, Future[list[dict[str, Tensor]]]] | None = None
+        self._waiting: tuple[int, Future[dict[str, Tensor]]] | None = None
 
-    def step(self, position: int) -> list[tuple[Tensor, dict[str, Tensor]]]:
-        """The micro-batches of the step that begins at ``position`` (examples seen before): (x₀, conditions) each."""
-        return [self._encoded(raw) for raw in self._raw(position)]
+    @property
+    def accumulate(self) -> int:
+        """Micro-batches of a step."""
+        return self.share // self.micro
+
+    def step(self, position: int) -> Iterator[tuple[int, Tensor, dict[str, Tensor]]]:
+        """The micro-batches of the step that begins at ``position`` (examples seen before): where in the batch each
+        one begins, x₀ and conditions."""
+        raw, first = self._raw(position), self.world.rank * self.share
+        for start in range(0, self.share, self.micro):
+            yield first + start, *self._encoded({name: t[start : start + self.micro] for name, t in raw.items()})
 
     def close(self) -> None:
         """End the reading thread."""
         if self._ahead is not None:
             self._ahead.shutdown(cancel_futures=True)
 
-    def _raw(self, position: int) -> list[dict[str, Tensor]]:
+    def _raw(self, position: int) -> dict[str, Tensor]:
         if self._ahead is None:
             return self._read(position)
         ready = self._waiting[1].result() if self._waiting and self._waiting[0] == position else self._read(position)
@@ -58,18 +68,18 @@ class Feed:
         self._waiting = following, self._ahead.submit(self._read, following)
         return ready
 
-    def _read(self, position: int) -> list[dict[str, Tensor]]:
-        return [self._slice(position, j) for j in range(self.settings.accumulate)]
-
-    def _slice(self, position: int, j: int) -> dict[str, Tensor]:
-        start = position + (j * self.world.size + self.world.rank) * self.micro
-        batch = self.data.batch(self._order.indices(start, self.micro))
+    def _read(self, position: int) -> dict[str, Tensor]:
+        start = position + self.world.rank * self.share
+        batch = self.data.batch(self._order.indices(start, self.share))
         if self.settings.flip:
-            flip = coins(Rng.fold(self.settings.seed, *FLIPS), start, self.micro)
+            flip = coins(Rng.fold(self.settings.seed, *FLIPS), start, self.share)
             batch = batch | {"x": mirrored(batch["x"], flip)}
         return {name: t.pin_memory() for name, t in batch.items()} if self._ahead else batch
 
     def _encoded(self, raw: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        if self.world.device.type == "mps" and raw["x"].dtype == torch.float64:  # of tables: it has no such numbers
+            raw = raw | {"x": self.codec.encode(raw["x"])}
+            return raw.pop("x").to(self.world.device), {name: t.to(self.world.device) for name, t in raw.items()}
         here = {name: t.to(self.world.device, non_blocking=True) for name, t in raw.items()}
         with torch.no_grad():
             return self.codec.encode(here.pop("x")), here

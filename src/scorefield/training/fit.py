@@ -14,12 +14,13 @@ from torch import nn
 
 from ..core import Codec, Objective
 from ..errors import UserError
-from . import checkpoint
+from . import checkpoint, memory, saving, snapshots
 from .distributed import World, current_world
 from .events import Event, FitResult, Logged, PreviewDue, Saved, Started, Stopped
 from .feed import Data
 from .precision import choose, fast_kernels
 from .settings import Settings
+from .sharding import decided
 from .stopping import StopRequest
 from .trainer import Trainer, event_of
 
@@ -43,9 +44,10 @@ def training_steps(
     ``objective(denoiser, x₀, rng, **cond)`` is minimised over ``codec.encode(data)``; ``label`` is passed on when the
     data have one. With a folder ``checkpoints`` the run resumes from the newest whole one in it (``fresh`` moves them
     aside instead) and saves there at its end, also when interrupted. What a step computes is a function of the weights
-    and of numbers (seed, step, micro-batch, rank): on a CPU an interrupted and resumed run is the uninterrupted one
-    bit for bit, unless it is limited by minutes. Whoever takes the events may sample, draw random numbers or stop
-    listening; training is not disturbed. Every process of a world yields the same events; only the first writes.
+    and of numbers (seed, step, place in the batch), whoever computes it: on a CPU an interrupted and resumed run is the
+    uninterrupted one bit for bit, unless it is limited by minutes. Whoever takes the events may sample, draw random
+    numbers or stop listening; training is not disturbed. Every process of a world yields the same events; only the
+    first writes.
     ``metadata`` goes into the header of each file.
 
     Raises UserError when the settings do not fit the data or the processes, the checkpoint belongs to other data, or
@@ -53,7 +55,8 @@ def training_steps(
     """
     world = current_world(device)
     settings.micro_batch(world.size)
-    how = choose(settings, world.device, event_of(data, codec))
+    shard, can_recompute = decided(settings, world, denoiser), bool(memory.switches(denoiser))
+    how = choose(settings, world.device, event_of(data, codec), shard, can_recompute)
     trainer = Trainer(denoiser, data, codec, objective, settings, world, how)
     run = _Run(trainer, None if checkpoints is None else Path(checkpoints), metadata or {}, clock)
     with ExitStack() as stack:
@@ -120,6 +123,7 @@ class _Run:
             passed = self.progress
             trainer.step(passed)
             self.busy += self.clock() - before
+            yield from trainer.told()
             trainer.seconds = self.clock() - began
             self.progress, reason = settings.progress(trainer.steps, trainer.images, trainer.seconds)
             log, save, preview = (
@@ -130,24 +134,27 @@ class _Run:
             self.progress, asked, late, broken = trainer.world.largest(self.progress, self.stop.asked, late, broken)
             log = log or _crossed(passed, self.progress, settings.logs)
             preview = preview or _crossed(passed, self.progress, settings.previews)
+            snap = self.folder is not None and _crossed(passed, self.progress, settings.snapshots)
             reason = "interrupted" if asked else reason
             ended = asked or self.progress >= 1
             # A device that was not waited for may have broken unseen: look before anything is kept.
-            if (ended or late) and not broken:
+            if (ended or late or snap) and not broken:
                 (broken,) = trainer.world.largest(self._broken_at(must_wait=True))
             if broken:
-                yield Stopped(trainer.steps, "diverged", self._divergence(int(broken)), trainer.ema.denoiser())
+                yield Stopped(trainer.steps, "diverged", self._divergence(int(broken)), trainer.averaged())
                 return
             if log or self.progress >= 1:
                 yield self._logged(trainer.images - logged_images)
                 logged_images, self.busy = trainer.images, 0.0
+            if snap and self.folder is not None:  # before the checkpoint: a kill between the two repeats it
+                saving.snapshot(trainer, self.folder)
             if save or late or ended:
                 yield from self._save()
             if preview and not ended:
-                yield PreviewDue(trainer.steps, trainer.ema.denoiser())
+                yield PreviewDue(trainer.steps, trainer.averaged())
             if asked:
                 break
-        yield Stopped(trainer.steps, reason, self._farewell(reason), trainer.ema.denoiser())
+        yield Stopped(trainer.steps, reason, self._farewell(reason), trainer.averaged())
 
     def _start(self, fresh: bool) -> Started:
         """Resume where there is something to resume from."""
@@ -156,8 +163,10 @@ class _Run:
             checkpoint.set_aside(self.folder)
         found = None if fresh else self._found(warnings)
         if found is not None:
-            warnings += trainer.resume(found)
+            warnings += saving.resume(trainer, found)
             self.saved_at = trainer.steps
+        if self.folder is not None and trainer.world.main:
+            snapshots.drop_after(self.folder, trainer.steps)
         trainer.gather()
         fused = "fused AdamW" if trainer.fused else "AdamW"
         decisions = (f"{trainer.world} on {trainer.world.device.type}, {fused}.", *trainer.how.decisions)
@@ -206,8 +215,7 @@ class _Run:
         trainer = self.trainer
         if self.folder is None or self.saved_at == trainer.steps:
             return
-        if trainer.world.main:
-            trainer.save(self.folder, self.metadata)
+        saving.save(trainer, self.folder, self.metadata)
         self.saved_at, self.saved_when = trainer.steps, trainer.seconds
         yield Saved(trainer.steps, checkpoint.folder_of(self.folder, trainer.steps))
 

@@ -54,11 +54,15 @@ def adamw(named: Iterable[tuple[str, nn.Parameter]], settings: Settings, device:
     return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=device.type in FUSED)
 
 
-def clip_to(parameters: Iterable[nn.Parameter], limit: float | None) -> Tensor:
-    """Scale all gradients so that their global L2 norm is at most ``limit``; returns the norm before, ()."""
+def clip_to(
+    parameters: Iterable[nn.Parameter], limit: float | None, total: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """Scale all gradients so that their global L2 norm is at most ``limit``; returns the norm before, (). ``total``
+    sums a number over the processes where each holds a part of the gradients."""
     with torch.no_grad():
         grads = [p.grad for p in parameters if p.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        norm = norm if total is None else total(norm.square()).sqrt()
         if limit is not None:
             torch._foreach_mul_(grads, (limit / (norm + 1e-6)).clamp(max=1.0))
         return norm

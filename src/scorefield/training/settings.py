@@ -39,9 +39,12 @@ class Settings:
     betas: tuple[float, float] = (0.9, 0.99)
     clip: float | None = 1.0  # global gradient norm, None: no clipping
     ema: Sequence[float] = (0.05, 0.10)  # σ_rel of each profile; the first is the one that is sampled
+    snapshots: int = 0  # of these averages, spread over the run: any other width can then be rebuilt from them
     precision: str = "auto"  # auto, fp32, bf16 or fp16
     compile: Switch = "auto"
     channels_last: Switch = "auto"
+    shard: Switch = "auto"  # each process holds a part of every weight (FSDP2)
+    recompute: Switch = "auto"  # activations again in the backward pass instead of keeping them
     seed: int = 0
     log_every: int = 50
     save_every: int = 1000
@@ -59,13 +62,14 @@ class Settings:
             _whole(name, getattr(self, name), 1)
         for name in ("warmup", "decay_after", "log_every", "save_every", "preview_every", "logs", "previews"):
             _whole(name, getattr(self, name), 0)
+        _whole("snapshots", self.snapshots, 0)
         for name in ("minutes", "lr", "clip"):
             _number(name, getattr(self, name), above_zero=True)
         for name in ("weight_decay", "save_minutes"):
             _number(name, getattr(self, name), above_zero=False)
         _word("decay", self.decay, DECAYS)
         _word("precision", self.precision, ("auto", *DTYPES))
-        for name in ("compile", "channels_last"):
+        for name in ("compile", "channels_last", "shard", "recompute"):
             if getattr(self, name) not in ("auto", True, False):
                 raise UserError(f"{name} must be auto, yes or no, got {getattr(self, name)!r}.")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):

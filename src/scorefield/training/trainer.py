@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from ..core import Codec, Objective, Rng
 from ..errors import UserError
-from . import checkpoint
+from . import memory, sharding
 from .distributed import World
+from .draws import Draws
 from .ema import PowerEMA
+from .events import Squeezed
 from .feed import Data, Feed
+from .layout import Layout, Whole
 from .optim import Guard, adamw, clip_to, guarded_step, learning_rate
 from .precision import TOLERATED, Computing, dropout_seeded
+from .saving import HISTORY
 from .settings import Settings
 
-HISTORY = 2000  # logged losses kept in a checkpoint
 DROPOUT = 0  # fifth number of the seeds of dropout
+CAREFUL = 2  # steps after which what memory they take is known: until then processes compute apart, so that one that
+# runs out of it can still tell the others
 
 
 class LossOf(nn.Module):
@@ -57,31 +58,34 @@ class Trainer:
     ) -> None:
         self.settings, self.world, self.how, self.data = settings, world, how, data
         self.feed = Feed(data, codec, settings, world)
-        self.denoiser = denoiser.to(world.device)
-        self.loss_of = LossOf(self.denoiser, objective).to(world.device).train()
+        self._event = event_of(data, codec)
+        self.denoiser = denoiser if how.shard else denoiser.to(world.device)
+        self.loss_of = LossOf(self.denoiser, objective).train()
         how.prepare(self.denoiser)
-        self.named = [(name, p) for name, p in self.loss_of.named_parameters() if p.requires_grad]
+        self._recompute(memory.switches(self.denoiser) if how.recompute else [])
+        self.layout: Layout = (
+            sharding.Sharded(self.loss_of, world) if how.shard else Whole(self.loss_of.to(world.device), world)
+        )
+        self.named = self.layout.named
         if not self.named:
             raise UserError(
                 "The denoiser has no weights that can be trained: every parameter is frozen, or there is none."
             )
         self.optimizer, self.scaler = adamw(self.named, settings, world.device), how.scaler()
-        self.ema = PowerEMA(self.denoiser, settings.ema)
+        self.ema = PowerEMA(self.layout.averaged, settings.ema)
         self.guard = Guard(world.device, TOLERATED[how.precision])
         self.steps, self.images, self.seconds = 0, 0, 0.0
         self.history: deque[tuple[int, float]] = deque(maxlen=HISTORY)
         self.norm, self.lr = torch.zeros((), device=world.device), 0.0
-        self._loss_sum, self._loss_count = self._total(0.0), 0
-        self._model: nn.Module = self.loss_of
+        self.start_loss(0.0, 0)
+        self._since_change = 0  # steps with this micro-batch
+        self.squeezed: list[Squeezed] = []  # not yet told
         self.fused = any(group.get("fused") for group in self.optimizer.param_groups)
 
     def gather(self) -> None:
         """Average gradients between the processes from now on, and give all of them the weights of the first."""
         if self.world.size > 1:
-            local = [self.world.device] if self.world.device.type == "cuda" else None
-            self._model = DistributedDataParallel(
-                self.loss_of, device_ids=local, gradient_as_bucket_view=True, find_unused_parameters=self._some_unused()
-            )
+            self.layout.gather(not self.how.shard and self._some_unused())
 
     def step(self, progress: float) -> None:
         """One optimiser step; ``progress`` is the share of the run that is done. A step whose loss or gradient is not
@@ -92,151 +96,109 @@ class Trainer:
         loss = self._gradients()
         if self.scaler.is_enabled():
             self.scaler.unscale_(self.optimizer)
-        self.norm = clip_to((p for _, p in self.named), self.settings.clip)
+        self.norm = clip_to((p for _, p in self.named), self.settings.clip, self.layout.total)
         bad = self.guard.see(loss, self.norm, self.steps + 1)
         guarded_step(self.optimizer, self.scaler, bad, self.fused)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.layout.clear()
         self.steps, self.images = self.steps + 1, self.images + self.settings.batch
         self.ema.update(self.images / self.settings.batch)
-        self._loss_sum, self._loss_count = self._loss_sum + loss, self._loss_count + 1
+        self.loss_sum, self.loss_count = self.loss_sum + loss, self.loss_count + 1
+
+    def told(self) -> list[Squeezed]:
+        """What happened to memory since the last call."""
+        news, self.squeezed = self.squeezed, []
+        return news
+
+    def averaged(self) -> nn.Module:
+        """The averaged denoiser to look at, in eval mode; overwritten by the next call. All processes call it."""
+        return self.layout.view(self.ema)
 
     def mean_loss(self) -> float:
         """The mean over processes and over the steps since the last call; remembered in ``history``."""
-        loss = self.world.mean(float(self._loss_sum) / max(1, self._loss_count))
-        self._loss_sum, self._loss_count = self._total(0.0), 0
+        loss = self.world.mean(float(self.loss_sum) / max(1, self.loss_count))
+        self.start_loss(0.0, 0)
         self.history.append((self.steps, loss))
         return loss
 
-    def _gradients(self) -> Tensor:
-        """Gradients of the mean loss over the whole batch; returns this process's share of that loss, ()."""
-        total, parts = self._total(0.0), self.feed.step(self.images)
-        for j, (x0, cond) in enumerate(parts):
-            numbers = self.settings.seed, self.steps, j, self.world.rank
-            rng = Rng(Rng.fold(*numbers), self.world.device)
-            with self._silent(last=j + 1 == len(parts)), dropout_seeded(Rng.fold(*numbers, DROPOUT), self.world.device):
-                with self.how.autocast():
-                    loss = self._model(x0, rng, cond) / len(parts)
-                self.scaler.scale(loss).backward()
-            total = total + loss.detach()
+    def start_loss(self, total: float, count: int) -> None:
+        """Begin a new mean of the loss, or go on with one: its sum and the steps in it."""
+        self.loss_sum, self.loss_count = self._total(total), count
+
+    def _gradients(self, alone: bool = False) -> Tensor:
+        """Gradients of the mean loss over the whole batch; returns this process's share of that loss, (). Where memory
+        runs out it begins anew with smaller micro-batches. ``alone`` leaves the gradients of each process as they are.
+        """
+        buffers = [b.clone() for b in self.loss_of.buffers()]
+        while True:
+            apart = alone or self._since_change < CAREFUL
+            total = self._attempt(apart)
+            short = self.layout.short(total is None, apart)
+            if total is not None and not short:
+                if not alone:
+                    self.layout.collect(apart)
+                    self._since_change += 1
+                return total
+            self._squeeze()
+            self._put_back(buffers)
+
+    def _attempt(self, apart: bool) -> Tensor | None:
+        """All micro-batches of this process; None where its memory ran out."""
+        total, model = self._total(0.0), self.layout.model(apart)
+        draws = Draws(self.settings.seed, self.steps, self.settings.batch, self._event, self.world.device)
+        try:
+            for start, x0, cond in self.feed.step(self.images):
+                dropout = Rng.fold(self.settings.seed, self.steps, start, 0, DROPOUT)
+                last = start + self.feed.micro == (self.world.rank + 1) * self.feed.share
+                with self.layout.silent(model, last), dropout_seeded(dropout, self.world.device):
+                    with self.how.autocast():
+                        loss = model(x0, draws.part(start, len(x0)), cond) / self.feed.accumulate
+                    self.scaler.scale(loss).backward()
+                total = total + loss.detach()
+        except (MemoryError, RuntimeError) as error:
+            if not memory.exhausted(error):
+                raise
+            return None
         return total
 
-    def _silent(self, last: bool) -> AbstractContextManager[object]:
-        """Gradients travel between processes with the last micro-batch only."""
-        gathered = self._model is not self.loss_of
-        return self._model.no_sync() if gathered and not last else nullcontext()  # pyrefly: ignore[not-callable]
+    def _squeeze(self) -> None:
+        """Go on with smaller micro-batches, on all processes. Raises UserError where that cannot be."""
+        feed, world = self.feed, self.world
+        self.layout.clear()
+        if world.device.type == "cuda":
+            torch.cuda.empty_cache()
+        micro = memory.smaller(feed.share, feed.micro)
+        kept = [part for part in memory.switches(self.denoiser) if not part.checkpoint]
+        if micro is None and (not kept or self.settings.recompute != "auto"):
+            raise UserError(memory.too_small(self.settings.batch, ", recompute=yes" if kept else ""))
+        if micro is None:
+            micro, message = feed.micro, memory.told_recompute()
+            self._recompute(kept)
+        else:
+            message = memory.told(micro, feed.share, world.size)
+        feed.micro, self._since_change = micro, 0
+        self.squeezed.append(Squeezed(self.steps, micro, feed.accumulate, message))
+
+    def _recompute(self, parts: list[Any]) -> None:
+        for part in parts:
+            part.checkpoint = True
 
     def _some_unused(self) -> bool:
         """Whether a weight takes no part in the loss: DDP waits forever for gradients it was not told to miss."""
-        buffers = {name: b.clone() for name, b in self.loss_of.named_buffers()}
-        self._gradients()
+        buffers = [b.clone() for b in self.loss_of.buffers()]
+        self._gradients(alone=True)
         unused = any(p.grad is None for _, p in self.named)
-        self.optimizer.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            for name, buffer in self.loss_of.named_buffers():
-                buffer.copy_(buffers[name])
+        self.layout.clear()
+        self._put_back(buffers)
         return self.world.largest(float(unused))[0] > 0
+
+    @torch.no_grad()
+    def _put_back(self, buffers: list[Tensor]) -> None:
+        for buffer, before in zip(self.loss_of.buffers(), buffers, strict=True):
+            buffer.copy_(before)
 
     def _total(self, value: float) -> Tensor:
         dtype = torch.float32 if self.world.device.type == "mps" else torch.float64
         return torch.tensor(value, dtype=dtype, device=self.world.device)
-
-    # What a checkpoint holds.
-
-    def save(self, folder: Path, metadata: dict[str, str]) -> Path:
-        """Write a checkpoint; only the first process of a world does. Raises UserError when the disk refuses."""
-        tensors = {"model": self.denoiser.state_dict()}
-        tensors |= {_ema_name(width): self.ema.state(width) for width in self.settings.ema}
-        tensors["optimizer"] = self._optimizer_state()
-        own = self._objective_state()
-        state = {
-            "images": self.images,
-            "seconds": self.seconds,
-            "loss_sum": float(self._loss_sum),
-            "loss_count": self._loss_count,
-            "history": list(self.history),
-            "scaler": self.scaler.state_dict(),
-            "processes": self.world.size,
-            "device": self.world.device.type,
-            "precision": self.how.precision,
-            "torch": torch.__version__,
-            "data": self.data.fingerprint,
-            "settings": asdict(self.settings),
-        }
-        return checkpoint.write(
-            folder, self.steps, tensors | ({"objective": own} if own else {}), state, self.settings.keep, metadata
-        )
-
-    def resume(self, saved: checkpoint.Checkpoint) -> list[str]:
-        """Go on from a checkpoint; returns sentences about what is different from then.
-
-        Raises UserError when it belongs to other data or another network.
-        """
-        state = saved.state
-        if state["data"] != self.data.fingerprint:
-            raise UserError(
-                f"{saved.path.name} was trained on other data than these (or the files have changed since). "
-                "Give the data it was trained on to go on with it, or fresh=yes to begin anew."
-            )
-        try:
-            self.denoiser.load_state_dict(saved.tensors("model"))
-            if self._objective_state():
-                self.loss_of.load_state_dict(self.loss_of.state_dict() | saved.tensors("objective"))
-        except (RuntimeError, FileNotFoundError) as error:
-            reason = str(error).strip().splitlines()[-1].strip()
-            raise UserError(
-                f"{saved.path.name} holds another network: {reason} Use its settings, or fresh=yes."
-            ) from error
-        self._read_optimizer(saved.tensors("optimizer"))
-        missing = self._read_ema(saved)
-        self.steps, self.images, self.seconds = saved.step, state["images"], state["seconds"]
-        self._loss_sum, self._loss_count = self._total(state["loss_sum"]), state["loss_count"]
-        self.history.extend((step, loss) for step, loss in state["history"])
-        if self.scaler.is_enabled() and state["scaler"]:
-            self.scaler.load_state_dict(state["scaler"])
-        return self._differences(state) + missing
-
-    def _differences(self, state: dict[str, Any]) -> list[str]:
-        now = {
-            "processes": self.world.size,
-            "device": self.world.device.type,
-            "precision": self.how.precision,
-            "torch": torch.__version__,
-        }
-        changed = [f"{name} {state[name]} then, {value} now" for name, value in now.items() if state[name] != value]
-        notes = self.settings.changed(state["settings"])
-        if changed:
-            notes.append(f"Resumed with {'; '.join(changed)}: the run goes on, but not bit for bit as it would have.")
-        return notes
-
-    def _optimizer_state(self) -> dict[str, Tensor]:
-        return {f"{key}:{name}": t for name, p in self.named for key, t in self.optimizer.state.get(p, {}).items()}
-
-    def _read_optimizer(self, tensors: dict[str, Tensor]) -> None:
-        parameters = dict(self.named)
-        for key, name, tensor in ((*full.split(":", 1), tensor) for full, tensor in tensors.items()):
-            p = parameters[name]
-            # Moments take the weight's own layout in memory; the step count lies on the CPU unless the kernel is fused.
-            home = torch.empty_like(p).copy_(tensor) if tensor.shape == p.shape and key != "step" else tensor
-            self.optimizer.state[p][key] = home.to(p.device) if self.fused else home
-
-    def _read_ema(self, saved: checkpoint.Checkpoint) -> list[str]:
-        notes = []
-        for width in self.settings.ema:
-            if f"{_ema_name(width)}.safetensors" in saved.state["files"]:
-                self.ema.load(width, saved.tensors(_ema_name(width)))
-            else:
-                self.ema.load(width, self.denoiser.state_dict())
-                notes.append(
-                    f"The average ema={width} was not kept before; it begins with the weights of step {saved.step}."
-                )
-        return notes
-
-    def _objective_state(self) -> dict[str, Tensor]:
-        return {name: t for name, t in self.loss_of.state_dict().items() if not name.startswith("denoiser.")}
-
-
-def _ema_name(width: float) -> str:
-    return f"ema-{width:.3f}"
 
 
 def event_of(data: Data, codec: Codec) -> Sequence[int]:
