@@ -103,7 +103,7 @@ def test_wrong_features_get_a_sentence(spec: str, message: str) -> None:
 
 def test_features_that_cannot_be_used_get_a_sentence() -> None:
     x, large = images(), images(12, size=32)
-    with pytest.raises(UserError, match=r"3,072 dimensions; at most 1,024 .*pca:256"):
+    with pytest.raises(UserError, match=r"3,072 dimensions; at most 2,048 .*pca:256"):
         make_features("pixels", large)(large)
     with pytest.raises(UserError, match=r"gave \(3,\) for 40 examples"):
         make_features(lambda batch: torch.zeros(3), x)(x)

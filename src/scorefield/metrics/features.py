@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import torch
@@ -15,13 +15,16 @@ from torch import Tensor, nn
 from ..core import Rng
 from ..errors import UserError, suggest
 from .resample import subset
+from .weights import RESIZED, inception_features
 
 Rows = Callable[[Tensor], Tensor]
 
-MAX_DIM = 1024  # a covariance of more features than this takes minutes and tells nothing at usual sample sizes
+MAX_DIM = 2048  # Inception's: a covariance of more takes minutes and tells nothing at usual sample sizes
+_MANY = 1024  # columns, above which "auto" takes principal components
 _SMALL = 192  # images and signals of up to this many numbers (8×8×3) are compared in pixels
 _FIT_ROWS = 2_000  # rows of the reference that "pca" and scalings are fitted on
 _UNEVEN = 10.0  # columns whose spreads differ by more than this would leave the narrow ones unseen
+_FITTED = ("pca", "standardised")
 _BATCH = 256
 _CONVOLUTION = {1: F.conv1d, 2: F.conv2d}
 _POOL = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d}
@@ -35,6 +38,7 @@ class Features:
     name: str
     rows: Rows
     why: str = ""  # a sentence, where the choice was made by "auto"
+    fitted: bool = False  # to the data they compare, so that other data would have others
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
@@ -57,8 +61,11 @@ class Features:
         return rows.detach().cpu().flatten(1).double()
 
 
-def make_features(spec: str | Rows, reference: Tensor) -> Features:
+def make_features(spec: str | Rows, reference: Tensor, *, device: str = "cpu") -> Features:
     """Features by name ("pixels", "standardised", "pca:64", "random-conv:0", "auto"), or a function or torch module.
+
+    "inception:PATH.safetensors" is the network that FID is defined by, on ``device``, with weights that the user has;
+    "inception-pytorch:PATH" and "inception-clean:PATH" resize as pytorch-fid and clean-fid do.
 
     A function takes a batch as the data are stored (uint8 images (b, C, H, W), float vectors (b, D)) and returns
     (b, K). ``reference`` (N, *D), real data: "pca" and "standardised" are fitted on at most 2,000 rows of it.
@@ -69,15 +76,18 @@ def make_features(spec: str | Rows, reference: Tensor) -> Features:
     name, _, argument = spec.partition(":")
     if name == "auto":
         chosen, why = _choose(reference)
-        return Features(chosen, make_features(chosen, reference).rows, why)
+        return replace(make_features(chosen, reference), why=why)
+    if name in RESIZED:
+        return Features(*inception_features(name, argument, reference[:1], device))
     if name not in FEATURES:
-        raise UserError(f"No features {name!r}.{suggest(name, [*FEATURES, 'auto'])}")
+        raise UserError(f"No features {name!r}.{suggest(name, [*FEATURES, *RESIZED, 'auto'])}")
     build, default = FEATURES[name]
     if argument and (default is None or not argument.isdecimal()):
         raise UserError(f"features={spec!r}: {_usage(name, default)}")
     number = int(argument) if argument else default
     fitted_on = reference[subset(len(reference), _FIT_ROWS, 0)]
-    return Features(name if number is None else f"{name}:{number}", build(number or 0, fitted_on))
+    label = name if number is None else f"{name}:{number}"
+    return Features(label, build(number or 0, fitted_on), fitted=name in _FITTED)
 
 
 def _usage(name: str, default: int | None) -> str:
@@ -87,7 +97,7 @@ def _usage(name: str, default: int | None) -> str:
 def _choose(reference: Tensor) -> tuple[str, str]:
     """The features for these data, and why."""
     size = reference[0].numel()
-    if reference.ndim == 2 and size > MAX_DIM:
+    if reference.ndim == 2 and size > _MANY:
         return "pca:256", f"pca:256, because {size:,} columns are too many for a covariance"
     if reference.ndim == 2:
         spread = _flat(reference).std(0)

@@ -110,7 +110,7 @@ def copies(fake: Tensor, train: Tensor, held_out: Tensor, *, seed: int = 0, feat
     )
     score = Score(
         name="copies",
-        label=f"distance to training set, samples / held-out({features})",
+        label=f"distance to training set, samples / held-out ({features})",
         value=value.value,
         se=value.se,
         floor=floor.value,

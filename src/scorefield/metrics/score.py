@@ -60,7 +60,7 @@ class Score:
             "metric": self.label,
             "samples": plus_minus(self.value, self.se),
             "floor": plus_minus(self.floor, self.floor_se),
-            "n": f"{self.n_fake:,} / {self.n_real:,}",
+            "n": f"{self.n_fake:,} / {self.n_real:,}" if self.n_real else f"{self.n_fake:,} / unknown",
             "reading": self.reading,
             "note": self.note,
         }
@@ -90,6 +90,14 @@ class Evaluation:
         if name not in named:
             raise UserError(f"No metric {name!r} in this evaluation.{suggest(name, named)}")
         return named[name]
+
+    def __str__(self) -> str:
+        """A line for each score: metric, samples, real data in their place, and what that means."""
+        shown = [("metric", "samples", "real data", "reading")]
+        shown += [(row["metric"], row["samples"], row["floor"], row["reading"]) for row in self.rows()]
+        widths = [max(len(line[i]) for line in shown) for i in range(4)]
+        lines = ("  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)) for line in shown)
+        return "\n".join(line.rstrip() for line in lines)
 
     def rows(self) -> list[dict[str, str]]:
         """One dict of strings per score, in the order of computation, for whoever prints a table."""
