@@ -140,6 +140,16 @@ def coerce(value: Any, annotation: Any, path: str) -> Any:
         raise UserError(f"{path} must be {_need(error.errors())}, got {value!r}.") from error
 
 
+def json_type(cls: type, parameter: inspect.Parameter) -> dict[str, Any] | None:
+    """The JSON schema of one constructor argument, as ``coerce`` would check it; None for one that is an object."""
+    annotation = _annotation(cls, parameter)
+    if not _is_plain(annotation):
+        return {} if annotation is Any else None
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(annotation).json_schema()
+
+
 def _need(errors: Sequence[Any]) -> str:
     """What pydantic wanted, in our words; the alternatives of a union are joined by "or"."""
     needs: dict[str, None] = {}

@@ -52,6 +52,17 @@ def names(family: str) -> list[str]:
     return sorted(_FAMILIES.get(family, {}))
 
 
+def families() -> list[str]:
+    """Sorted names of everything that parts are registered under: codec, denoiser, net, schedule …"""
+    return sorted(_FAMILIES)
+
+
+def home(argument: str, family: str) -> str | None:
+    """The family that the table of ``argument`` is built in, inside an object of ``family``: that of its own name, else
+    the one it is part of (the ``inner`` of a solver is a solver); None where neither is a family."""
+    return next((name for name in (argument, family) if name in _FAMILIES), None)
+
+
 def find(name: str, family: str, path: str = "config") -> type:
     """The class registered under ``name``. Raises UserError with the nearest known name."""
     known = _FAMILIES.get(family, {})

@@ -105,7 +105,7 @@ def test_evaluate_prints_each_figure_with_its_floor(cli: Cli, moons: Path):
     said = cli("evaluate", "tiny", f"runs={moons / 'runs'}", *words)
     assert said.code == 0, said.err
     head, *rows = said.out.splitlines()
-    assert head.split() == ["metric", "samples", "real", "data", "reading"]
+    assert head.split() == ["metric", "samples", "real", "data", "n", "reading"]
     assert [row.split("  ")[0] for row in rows] == ["energy distance", "1-NN accuracy"]
     assert len(json.loads(Path("scores.json").read_text())["scores"]) == 2
 

@@ -20,7 +20,7 @@ Cli = Callable[..., Said]
     ("words", "message"),
     [
         ("trian digits", "unknown command 'trian'. Did you mean 'train'? (all: scorefield --help)"),
-        ("--verbose", "unknown flag '--verbose'. Known: compare, data, evaluate, info, list, report, sample, train, "),
+        ("--verbose", "unknown flag '--verbose'. Known: compare, config, data, doctor, "),
         ("train digits step=5", "unknown option 'step'. Did you mean 'steps'? (all: scorefield train --help)"),
         ("train digits steps=0", "steps must be at least 1, got 0"),
         ("train digits images=0", "images must be at least 1, got 0"),
@@ -65,13 +65,16 @@ def trained(moons: Path, tmp_cwd: Path) -> Path:
     [
         ("sample tiny class=cat", "class 'cat' is not known. "),
         ("sample tiny class=7", "class=7, but this run has classes 0…1"),
-        ("sample tiny ema=0.2", "ema=0.2 was not kept by this run. Kept: 0.1, 0.05. "),
+        ("sample tiny ema=0.4", "ema must be at most 0.28, got 0.4"),
         ("sample tiny solver=heun eta=0.5", "solver 'heun' takes no eta. "),
         (
             "sample tiny out=there.npz",
             "there.npz exists and is not overwritten. Write out=there-2.npz, or remove it first.",
         ),
-        ("sample tiny out=there.txt", "out=there.txt should end in .png, .npz, .npy, .csv, .webp, .gif: "),
+        (
+            "sample tiny out=there.txt",
+            "out=there.txt should end in .png, .npz, .npy, .csv, .parquet, .wav, .webp, .gif: ",
+        ),
         ("sample tiny out=no/x.png", "The folder no of out=no/x.png does not exist. Make it first: mkdir -p no"),
         ("evaluate tiny metrics=frechett", "no metric"),
         ("evaluate tiny against=digits", "digits holds images of 1×8×8, but this run makes vectors of 2. "),

@@ -24,7 +24,7 @@ def test_tune_stores_a_table_and_sample_says_that_it_walks_it(cli: Cli, moons: P
     assert head.split() == ["steps", "error", "untuned", "best", "untuned", "file"]
     steps, after, before, *_, file = row.split()
     assert (steps, file) == ("3", "runs/tiny/tables/3.json") and float(after) <= float(before)
-    assert "scorefield sample tiny steps=3" in said.err and "root mean square over 8 samples" in said.err
+    assert "scorefield sample tiny steps=3" in said.err and "mean distance over 8 samples" in said.err
     drawn = cli("sample", "tiny", "--steps", "3", "n=4", "out=a.npy", "--json")
     assert json.loads(drawn.out)["table"] == "runs/tiny/tables/3.json"
     assert "walks the tuned table runs/tiny/tables/3.json" in drawn.err

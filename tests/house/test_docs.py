@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
+import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,9 @@ import pytest
 from tests.house.source import ROOT
 
 DOCS = ROOT / "docs"
-MADE = {DOCS / "api.md", *(path.with_suffix(".md") for path in (DOCS / "tutorials").glob("*.py"))}
+BUILD = runpy.run_path(str(DOCS / "build.py"), run_name="build")  # what makes the pages that are made
+API = {DOCS / "api" / f"{page}.md" for page in BUILD["PAGES"]}
+MADE = {*API, *(path.with_suffix(".md") for path in (DOCS / "tutorials").glob("*.py"))}
 WRITTEN = sorted({*ROOT.glob("*.md"), *DOCS.rglob("*.md")} - MADE)
 
 
@@ -85,12 +87,33 @@ def test_commands_in_the_docs_are_understood(words: list[str]):
     parse(command_named(command), rest)
 
 
-def test_every_public_name_has_its_words():
-    """What ``import scorefield`` offers, and what the folders behind it offer, is documented where it is defined."""
+def test_every_public_name_has_its_words(monkeypatch: pytest.MonkeyPatch):
+    """What ``import scorefield`` offers, and what the folders behind it offer, is documented where it is defined; where
+    it is not, the pages are not made."""
+    assert BUILD["undocumented"]() == []
     import scorefield
+    from scorefield.metrics import Evaluation
 
-    bare = [n for n in scorefield.__all__ if n != "__version__" and not inspect.getdoc(getattr(scorefield, n))]
-    assert not bare
+    monkeypatch.setattr(scorefield.train, "__doc__", None)
+    monkeypatch.setattr(scorefield.Dataset, "__doc__", "Dataset(name: str)")  # what a dataclass says of itself
+    monkeypatch.setattr(Evaluation.rows, "__doc__", None)
+    bare = set(BUILD["undocumented"]())
+    assert {"scorefield.index.train", "scorefield.data.Dataset", "scorefield.metrics.Evaluation.rows"} <= bare
+    with pytest.raises(SystemExit, match="Evaluation"):
+        BUILD["api"]()
+
+
+def test_the_pages_of_python_hold_every_public_name_once_and_link_to_what_is_there():
+    """A page a folder; every name has a heading, and every link between the pages a target."""
+    pages, targets, links = BUILD["pages"](), set(), set()
+    where = {name: f"{page}.md#{name}" for page, names in pages.items() for name in names}
+    for page, names in pages.items():
+        text = "\n".join(BUILD["section"](page, BUILD["module_of"](page), names, where))
+        headings = re.findall(r"^## (\S+) \{ #(\S+) \}$", text, re.M)
+        assert [name for name, _ in headings] == [anchor for _, anchor in headings] == names
+        targets |= {f"{page}.md#{name}" for name in names} | {f"{page}.md"}
+        links |= {f"{page}.md{link}" if link[0] == "#" else link for link in re.findall(r"\]\(([^)\s]+)\)", text)}
+    assert {link for link in links if link.startswith(tuple(pages))} <= targets
 
 
 def test_the_readme_sets_up_with_two_commands_that_run_py_knows():

@@ -13,7 +13,7 @@ from tests.house.source import imported_units, modules
 BASE = {"errors"}
 MATHS = BASE | {"core", "belief", "registry"}
 LIBRARY = MATHS | {"noise", "denoisers", "objectives", "solvers", "guidance", "sampling", "tuning", "nets", "analytic"}
-BELOW_CLI = LIBRARY | {"options", "config", "data", "metrics", "show", "training", "runs", "__init__"}
+BELOW_CLI = LIBRARY | {"export", "options", "config", "data", "metrics", "show", "training", "runs", "__init__"}
 
 ARROW = {  # unit: what it may import of scorefield
     "__init__": BELOW_CLI,
@@ -38,6 +38,7 @@ ARROW = {  # unit: what it may import of scorefield
     "show": BASE,
     "training": BASE | {"core", "registry", "objectives"},
     "testing": LIBRARY,
+    "export": LIBRARY,
     "runs": BELOW_CLI,
     "cli": BELOW_CLI,
 }

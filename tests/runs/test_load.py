@@ -46,6 +46,7 @@ def test_another_average_and_another_checkpoint(moons: Path):
     first, second = scorefield.load(moons), scorefield.load(moons, ema=0.05)
     assert not torch.equal(weights_of(first), weights_of(second))
     assert scorefield.load(moons / "checkpoints/step-00000004").step == 4
+    shutil.rmtree(moons / "checkpoints/snapshots")
     with pytest.raises(UserError, match=r"ema=0\.2 was not kept by this run\. Kept: 0\.1, 0\.05\."):
         scorefield.load(moons, ema=0.2)
 

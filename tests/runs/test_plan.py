@@ -48,7 +48,8 @@ def test_signals_of_any_length_have_a_network(length: int):
     signals = np.random.default_rng(0).normal(size=(24, 2, length)).astype(np.float32)
     made = planned(signals)
     assert (made.config["net"]["dims"], made.config["net"]["in_channels"]) == (1, 2)
-    assert any("cannot" in note or "halved 0 times only" in note for note in made.notes) == (length == 129)
+    assert made.config["codec"].get("pad", 0) == {32: 0, 100: 12, 129: 15, 1000: 24}[length]
+    assert not any("halved" in note for note in made.notes)
 
 
 def test_vectors_get_an_mlp_and_labels_make_it_conditional():
@@ -118,8 +119,14 @@ def test_dotted_options_reach_their_section():
     [
         ({"net.witdh": 3}, r"config\.net\.witdh: mlp takes no 'witdh'\. Did you mean 'width'\?"),
         ({"net.type": "resnet"}, r"config\.net\.type: no net is called 'resnet'\."),
-        ({"model": "unet"}, r"model=unet learns images and signals, but moons holds vectors of 2\. Write model=mlp"),
-        ({"mult": "1,2"}, r"mult is an option of model=unet; this run's model is mlp\. Leave mult out\."),
+        (
+            {"model": "unet"},
+            r"model=unet learns images and signals, but moons holds vectors of 2\. Write model=mlp or ",
+        ),
+        (
+            {"mult": "1,2"},
+            r"mult is an option of model=unet and model=edm2; this run's model is mlp\. Leave mult out\.",
+        ),
         ({"batch": 33, "accumulate": 2}, r"batch=33 cannot be shared evenly"),
         ({"schedule": "cosine", "predict": "eps"}, r"predict='eps' divides by α"),
     ],
@@ -127,6 +134,30 @@ def test_dotted_options_reach_their_section():
 def test_refusals_name_the_fault(given: dict, sentence: str):
     with pytest.raises(UserError, match=sentence):
         planned("moons", **given)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("model", ["unet", "dit", "edm2"])
+def test_every_network_of_images_and_signals_fits_every_usual_size(model: str, device: str):
+    for edges in ((8, 8), (28, 28), (32, 32), (64, 64), (16, 32)):
+        assert planned(images(*edges), device, model=model).config["net"]["type"] == model
+    signals = np.random.default_rng(0).normal(size=(24, 2, 1000)).astype(np.float32)
+    assert planned(signals, device, model=model).config["net"]["dims"] == 1
+
+
+def test_patches_follow_from_the_edges_and_the_options_of_a_network_reach_it():
+    net = planned(images(28, 28), model="dit", channels=64, blocks=2, heads=2).config["net"]
+    assert (net["patch"], net["width"], net["depth"], net["heads"]) == (4, 64, 2, 2)
+    assert planned(images(30, 18), model="dit").config["net"]["patch"] == 3  # of 4 wanted: the most that divides both
+    assert planned("moons", model="transformer", heads=2).config["net"]["heads"] == 2
+    with pytest.raises(UserError, match=r"patch=4 must divide every edge\. Use patch=3, or size 28x16 or 32x20"):
+        planned(images(30, 18), model="dit", patch=4)
+    with pytest.raises(
+        UserError, match=r"images of 61×61 cannot be cut into patches of 4, .* Write size=60 or size=64"
+    ):
+        planned(images(61, 61), model="dit")
+    with pytest.raises(UserError, match=r"patch is an option of model=dit; this run's model is unet"):
+        planned(images(32, 32), patch=2)
 
 
 def test_a_size_that_cannot_be_halved_names_its_neighbours():

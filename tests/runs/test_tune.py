@@ -181,11 +181,12 @@ def test_a_weights_file_alone_has_no_place_for_tables(run: scorefield.Run, tmp_p
 
 def test_a_grid_that_begins_below_one_starts_from_the_noise_of_that_time(run: scorefield.Run):
     """x = σ(t₀)/σ(1) · prior: what ``scorefield.sample`` starts from too."""
+    from scorefield.runs.conditions import asked
     from scorefield.runs.sample import Walk
     from scorefield.solvers import named
 
     course = Walk(run.denoiser, torch.tensor([0.9, 0.5, 0.0], dtype=torch.float64), named("ddim"), 0, (2,), run.device)
-    first = next(iter(course.states(range(4), torch.zeros(4, dtype=torch.int64)))).x
+    first = next(iter(course.states(range(4), asked(run, None, None, 4)))).x
     prior = run.process.prior(torch.empty(4, 2), scorefield.Rng.each(0, range(4)))
     ratio = run.process.schedule(course.times[0]).sigma / run.process.schedule(torch.tensor(1.0)).sigma
     torch.testing.assert_close(first, prior * ratio)

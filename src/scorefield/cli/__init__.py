@@ -1,4 +1,4 @@
-"""The command line: `scorefield train | sample | evaluate | compare | data | info | report | list`.
+"""The command line: `scorefield train | sample | evaluate | ...`; `scorefield --help` names every command.
 
 Nothing imports it.
 """

@@ -48,6 +48,18 @@ def _tune(request: Request, console: Console) -> Outcome:
     return tune.run(request, console)
 
 
+def _ema(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import ema
+
+    return ema.run(request, console)
+
+
+def _export(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import export
+
+    return export.run(request, console)
+
+
 def _data(request: Request, console: Console) -> Outcome:
     from scorefield.cli import data
 
@@ -72,14 +84,37 @@ def _list(request: Request, console: Console) -> Outcome:
     return list.run(request, console)
 
 
+def _recipes(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import recipes
+
+    return recipes.run(request, console)
+
+
+def _config(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import config
+
+    return config.run(request, console)
+
+
+def _doctor(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import doctor
+
+    return doctor.run(request, console)
+
+
 RUNNERS: dict[str, Callable[[Request, Console], Outcome]] = {
     "train": _train,
     "sample": _sample,
     "evaluate": _evaluate,
     "compare": _compare,
     "tune": _tune,
+    "ema": _ema,
+    "export": _export,
     "data": _data,
     "info": _info,
     "report": _report,
     "list": _list,
+    "recipes": _recipes,
+    "config": _config,
+    "doctor": _doctor,
 }

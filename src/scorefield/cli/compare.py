@@ -37,8 +37,11 @@ def run(request: Request, console: Console) -> Outcome:
 
     loaded = load(word, runs=options["runs"], device=options["device"])
     asked = {name: options[name] for name in COMPARING if options[name] not in (None, "auto")}
+    asked |= {"devices": shared} if (shared := console.devices(options["devices"])) else {}
     with counting(console, "walking") as progress:
         comparison = loaded.compare(label=options["class"], progress=progress, **asked)
+    if console.rank:  # the first process writes
+        return Outcome({})
     for line in table([_heads(comparison), *_rows(comparison)]):
         console.result(line)
     for line in columns([("note", note) for note in notes(comparison)]):

@@ -20,11 +20,17 @@ def is_plain(stream: TextIO) -> bool:
 
 
 class Console:
-    """The two streams of one command. ``quiet`` keeps stderr silent, ``json`` keeps prose off stdout."""
+    """The two streams of one command. ``quiet`` keeps stderr silent, ``json`` keeps prose off stdout. Of several
+    processes that a launcher started only the first, ``rank`` 0, speaks; the others say what went wrong with them."""
 
-    def __init__(self, quiet: bool = False, json: bool = False) -> None:
-        self.quiet, self.json = quiet, json
+    def __init__(self, quiet: bool = False, json: bool = False, rank: int = 0, size: int = 1) -> None:
+        self.quiet, self.json, self.rank = quiet or rank > 0, json, rank
+        self.size = size
         self.plain = is_plain(sys.stderr)
+
+    def devices(self, asked: int | None) -> int | None:
+        """How many processes share the work: as asked, else as many as a launcher started."""
+        return asked or (self.size if self.size > 1 else None)
 
     @property
     def width(self) -> int:
@@ -43,7 +49,7 @@ class Console:
 
     def result(self, text: str) -> None:
         """One line of result to stdout. Raises BrokenPipeError when nobody reads."""
-        if not self.json:
+        if not self.json and self.rank == 0:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
 
@@ -60,6 +66,8 @@ class Console:
 
     def emit_json(self, value: Any) -> None:
         """The one JSON object of ``--json``, to stdout."""
+        if self.rank > 0:
+            return
         sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
         sys.stdout.flush()
 
@@ -78,7 +86,8 @@ class Console:
     def error(self, message: str) -> None:
         """``error: …`` to stderr, even when quiet."""
         word = "error" if self.plain else "\x1b[1;31merror\x1b[0m"
-        _write(sys.stderr, f"{word}: {message}\n")
+        who = f"process {self.rank}: " if self.rank else ""
+        _write(sys.stderr, f"{word}: {who}{message}\n")
 
     def dim(self, text: str) -> str:
         """Text that steps back, on a terminal that can."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scorefield.data import Dataset
 
 MOST_LISTED = 10  # classes, broken files
+MOST_CATEGORIES = 4  # of a column
 
 
 def run(request: Request, console: Console) -> Outcome:
@@ -59,29 +60,59 @@ def _picture(dataset: Dataset, count: int, out: Path | None, console: Console) -
     from scorefield.show.grid import picture
 
     rows = dataset.batch(torch.linspace(0, len(dataset) - 1, min(count, len(dataset))).long())
-    show(rows["x"] if dataset.kind == "images" else dataset.x, dataset.kind, console)
+    show(rows["x"] if dataset.kind == "images" else dataset.x, dataset.kind, console, dataset.schema)
     if out is not None:
-        named = {"classes": dataset.classes, "columns": dataset.columns, "labels": rows.get("label")}
-        picture(rows["x"], dataset.kind, max_items=count, title=dataset.name, **named).save(out)
+        named: dict[str, Any] = {"classes": dataset.classes, "columns": dataset.columns, "labels": rows.get("label")}
+        shown = dataset.x if dataset.schema else rows["x"]  # the picture of a table is its columns, not its rows
+        named |= {"schema": dataset.schema, "labels": None if dataset.schema else named["labels"]}
+        picture(shown, dataset.kind, max_items=count, title=dataset.name, **named).save(out)
 
 
 def _rows(account: dict[str, Any]) -> list[tuple[str, str]]:
-    low, high = account["range"]
     rows = [
         (
             "data",
             f"{account['name']}, {account['count']:,} {account['kind']} to train on, {account['held_out']:,} held out",
         ),
-        ("shape", f"{'×'.join(map(str, account['shape']))} {account['dtype']}"),
-        ("range", f"{low:g} to {high:g}"),
-        ("mean ± std", _moments(account)),
+        ("shape", f"{'×'.join(map(str, account['shape']))} {account['dtype']}{_lasting(account)}"),
+        *_numbers(account),
         ("classes", _classes(account)),
         ("duplicates", _duplicates(account)),
         ("mirroring", "yes: left and right mean the same" if account["flip_ok"] else "no"),
     ]
+    rows += [(f"condition {name}", _condition(numbers)) for name, numbers in account["conditions"].items()]
     rows += [("captions", "; ".join(repr(c) for c in account["captions"]))] if account["captions"] else []
     rows += [("broken", line) for line in _broken(account["broken"])]
     return rows + [("note", note) for note in account["notes"]]
+
+
+def _numbers(account: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the numbers are: of a table column by column."""
+    if account["table"]:
+        return [("columns", f"{column['name']}: {_holds(column)}") for column in account["table"]]
+    low, high = account["range"]
+    return [("range", f"{low:g} to {high:g}"), ("mean ± std", _moments(account))]
+
+
+def _holds(column: dict[str, Any]) -> str:
+    """``int, 17 to 90, mean 38.6 ± 13.6``, ``text, 9 categories: Private (22,696), …``."""
+    parts = [column["dtype"]]
+    if "categories" in column:
+        counts = list(column["categories"].items())
+        shown = ", ".join(f"{name} ({count:,})" for name, count in counts[:MOST_CATEGORIES])
+        more = ", …" if len(counts) > MOST_CATEGORIES else ""
+        parts.append(f"{len(counts)} categories: {shown}{more}" if len(counts) != 1 else f"always {counts[0][0]}")
+    if "low" in column:
+        parts.append(f"{column['low']} to {column['high']}")
+    if "mean" in column:
+        parts.append(f"mean {column['mean']:.4g} ± {column['std']:.3g}")
+    return ", ".join(parts + ([f"{column['missing']:,} missing"] if column["missing"] else []))
+
+
+def _lasting(account: dict[str, Any]) -> str:
+    """Of sounds the rate and the length in seconds."""
+    rate = account["rate"]
+    return f", {rate:,} Hz, {account['shape'][-1] / rate:.3g} s" if rate else ""
 
 
 def _moments(account: dict[str, Any]) -> str:
@@ -104,6 +135,11 @@ def _classes(account: dict[str, Any]) -> str:
     more = f" … and {len(counts) - len(parts)} more" if len(counts) > len(parts) else ""
     unlabelled = f"; {account['unlabelled']:,} without a class" if account["unlabelled"] else ""
     return f"{len(counts)}: {', '.join(parts)}{more}{unlabelled}"
+
+
+def _condition(numbers: dict[str, float]) -> str:
+    missing = f", not known for {numbers['unknown']:,}" if numbers["unknown"] else ""
+    return f"{numbers['low']:g} to {numbers['high']:g}, mean {numbers['mean']:.4g} ± {numbers['std']:.3g}{missing}"
 
 
 def _duplicates(account: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ def run(request: Request, console: Console) -> Outcome:
     sections = {
         "what it is": plan.rows if found.folder else [*plan.rows, ("file", str(found.weights))],
         "how it was made": [*_told(made), ("step", f"{step:,}"), *[("note", note) for note in plan.notes]],
+        "conditions": [*_conditions(plan.config)],
         "tuned samplers": [(f"{name} steps", told) for name, told in _tuned(tables)],
     }
     papers = citations(plan.config)
@@ -97,6 +98,13 @@ def _told(made: Mapping[str, Any]) -> list[tuple[str, str]]:
     versions = ", ".join(f"{name} {first[name]}" for name in _VERSIONS if first.get(name))
     where = first.get("gpu") or first.get("device", "")
     return [*rows, ("with", f"{versions}, {where}, started {first['when']}")] if first else rows
+
+
+def _conditions(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each number that the samples can be asked for, and its range in training."""
+    found = config["data"]["found"].get("conditions", {})
+    for name, mean, std, low, high in zip(*found.values(), strict=True):
+        yield name, f"{low:g} … {high:g}, mean {mean:.4g} ± {std:.3g}"
 
 
 def _tables(folder: RunFolder) -> dict[str, Any]:

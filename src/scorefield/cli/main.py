@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 from collections.abc import Sequence
 from itertools import takewhile
 
@@ -16,9 +17,11 @@ from scorefield.cli import help as helping
 from scorefield.cli.commands import RUNNERS, Outcome
 from scorefield.cli.console import Console, silence
 from scorefield.cli.words import Request, command_named, parse
-from scorefield.errors import UserError
+from scorefield.errors import Reported, UserError
 
 _ROOT = {"--help": helping.root, "-h": helping.root, "--version": lambda: f"scorefield {__version__}"}
+TOGETHER = ("train", "sample", "evaluate", "compare")  # what several processes do; the first does the rest alone
+ALIKE = 10.0  # seconds: what also befell the first process it has said by then, and its launcher has ended this one
 _ANYWHERE = ("--json", "--quiet", "-q")  # flags that may also stand before the command
 
 _MEMORY = (
@@ -30,7 +33,7 @@ _MEMORY = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (without the program's name) and return its exit code. Nothing is raised."""
     words = list(sys.argv[1:] if argv is None else argv)
-    console = Console(quiet="--quiet" in words or "-q" in words, json="--json" in words)
+    console = Console("--quiet" in words or "-q" in words, "--json" in words, *place())
     try:
         return _run(words, console)
     except BrokenPipeError:
@@ -39,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.error("interrupted. What was saved stands: give the same command again.")
         return 130
+    except Reported:
+        return 2
     except UserError as error:
         return _failed(console, str(error), 2)
     except OSError as error:
@@ -62,10 +67,18 @@ def _run(words: list[str], console: Console) -> int:
     if words[0] == "help":
         words = [*words[1:], "--help"]
     request = parse(command_named(words[0]), [*ahead, *words[1:]])
+    if console.rank and (request.help or request.command.name not in TOGETHER):
+        return 0
     if request.help:
         sys.stdout.write(helping.command(request.command, request.help == "all") + "\n")
         return 0
     return _finish(RUNNERS[request.command.name](request, console), request, console)
+
+
+def place() -> tuple[int, int]:
+    """The number of this process among those that torchrun or another launcher started, and how many those are."""
+    number, size = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
+    return (int(number), int(size)) if number.isdigit() and size.isdigit() else (0, 1)
 
 
 def _finish(outcome: Outcome, request: Request, console: Console) -> int:
@@ -81,6 +94,8 @@ def _failed(console: Console, message: str, code: int) -> int:
         import traceback
 
         traceback.print_exc(file=sys.stderr)
+    if console.rank:
+        time.sleep(ALIKE)
     console.error(message)
     return code
 

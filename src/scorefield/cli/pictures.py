@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from scorefield.cli.console import Console
 
@@ -13,7 +14,7 @@ WIDEST = 96  # columns
 POINTS = 2000  # of vectors: more do not show
 
 
-def show(x: Tensor, kind: str, console: Console) -> None:
+def show(x: Tensor, kind: str, console: Console, schema: Sequence[Any] = ()) -> None:
     """Draw examples (N, *D), as stored, on a terminal that has colours; nothing elsewhere."""
     if console.plain or console.quiet:
         return
@@ -21,4 +22,4 @@ def show(x: Tensor, kind: str, console: Console) -> None:
     from scorefield.show.terminal import Blocks
 
     width = min(console.width - 2, WIDEST)
-    console.picture(Blocks(thumbnail(x[:POINTS], kind, width=width), width))
+    console.picture(Blocks(thumbnail(x[:POINTS], kind, width=width, schema=schema), width))

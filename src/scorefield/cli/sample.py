@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from scorefield.runs import Run
     from scorefield.runs.samples import Samples
 
-ENDINGS = (".png", ".npz", ".npy", ".csv", ".webp", ".gif", "")  # "": a folder of images
+ENDINGS = (".png", ".npz", ".npy", ".csv", ".parquet", ".wav", ".webp", ".gif", "")  # "": a folder of images or sounds
 FILMS = (".webp", ".gif")
+NUMBERS = {"table": ".csv"}  # how numbers are written when nobody says, where that is not .npz
 LOADING = ("runs", "device", "ema")
-WALKING = ("steps", "solver", "guidance", "seed", "grid", "eta", "batch", "schedule", "table")
+WALKING = ("condition", "steps", "solver", "guidance", "seed", "grid", "eta", "batch", "schedule", "table")
 
 
 def run(request: Request, console: Console) -> Outcome:
@@ -36,9 +37,12 @@ def run(request: Request, console: Console) -> Outcome:
 
     loaded = load(word, runs=options["runs"], device=options["device"], ema=options["ema"])
     asked = {name: options[name] for name in WALKING if options[name] not in (None, "auto")}
+    asked |= {"devices": shared} if (shared := console.devices(options["devices"])) else {}
     with counting(console, "sampling") as progress:
         samples = loaded.sample(options["n"], label=options["class"], trajectory=film, progress=progress, **asked)
-    show(samples.x, samples.kind, console)
+    if console.rank:  # the first process writes
+        return Outcome({})
+    show(samples.x, samples.kind, console, samples.schema)
     for line in columns([("note", samples.note)] if samples.note else []):
         console.say(console.dim(line))
     files = [str(samples.save(path)) for path in _paths(loaded, out, film)]
@@ -57,7 +61,8 @@ def _paths(loaded: Run, out: Path | None, film: bool) -> Iterator[Path]:
     folder = loaded.folder.samples if loaded.folder else Path()
     folder.mkdir(parents=True, exist_ok=True)
     picture = folder / "drawn.png" if loaded.folder else Path(f"{loaded.name}.png")
-    endings = (".png", ".npz", *([".webp"] if film else []))
+    sounds = [""] if loaded.rate else []  # a folder of .wav files
+    endings = (".png", NUMBERS.get(loaded.kind, ".npz"), *sounds, *([".webp"] if film else []))
     base = free_file(picture, endings)
     yield from (base.with_suffix(ending) for ending in endings)
 
@@ -72,8 +77,14 @@ def _result(loaded: Run, samples: Samples, files: list[str]) -> dict[str, object
         "table": samples.table or None,
         "seed": samples.seed,
         "labels": None if samples.labels is None else samples.labels.tolist(),
+        "conditions": None if samples.conditions is None else _open(samples.conditions.tolist()),
         "files": files,
     }
+
+
+def _open(rows: list[list[float]]) -> list[list[float | None]]:
+    """JSON has no NaN: a number left open is null."""
+    return [[None if number != number else number for number in row] for row in rows]
 
 
 def _python(request: Request, film: bool, files: list[str]) -> list[str]:
@@ -92,4 +103,6 @@ def _following(word: str, samples: Samples, film: bool) -> list[str]:
     lines = [] if film else [f"scorefield sample {word} film=yes"]
     if samples.labels is not None:
         lines.append(f"scorefield sample {word} class={samples.classes[0]} guidance=2")
+    if samples.condition_names and samples.conditions is None:
+        lines.append(f"scorefield sample {word} condition={','.join('0' * len(samples.condition_names))}")
     return [*lines, f"scorefield evaluate {word}"]

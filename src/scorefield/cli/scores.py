@@ -7,24 +7,26 @@ from typing import TYPE_CHECKING
 from scorefield.cli.figures import table
 
 if TYPE_CHECKING:
-    from scorefield.metrics import Evaluation
+    from scorefield.metrics import Evaluation, Score
     from scorefield.runs.folder import RunFolder
 
 _SHORT = {
     "frechet": "Fréchet distance",
+    "kernel": "kernel distance",
+    "classifier": "classifier accuracy",
     "sliced_wasserstein": "sliced Wasserstein",
     "energy": "energy distance",
     "two_sample": "1-NN accuracy",
     "copies": "distance to training",
     "class_accuracy": "asked-for class",
 }
-_HEADS = ("metric", "samples", "real data", "reading")
+_HEADS = ("metric", "samples", "real data", "n", "reading")
 
 
 def lines(evaluation: Evaluation) -> list[str]:
     """A table: metric, samples, the same with real data in their place, and the reading in words."""
     rows = [
-        (_SHORT.get(score.name, score.label), row["samples"], row["floor"], row["reading"])
+        (_short(score), row["samples"], row["floor"], row["n"], row["reading"])
         for score, row in zip(evaluation, evaluation.rows(), strict=True)
     ]
     return table([_HEADS, *rows])
@@ -32,8 +34,12 @@ def lines(evaluation: Evaluation) -> list[str]:
 
 def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
     """What must be known to read the figures: (metric or "note", sentence)."""
-    own = [(_SHORT.get(score.name, score.label), score.note) for score in evaluation if score.note]
+    own = [(_short(score), score.note) for score in evaluation if score.note]
     return [*own, *(("note", note) for note in evaluation.notes)]
+
+
+def _short(score: Score) -> str:
+    return _SHORT.get(score.name, score.label.removesuffix(f" ({score.features})"))
 
 
 def stored(folder: RunFolder | None) -> Evaluation | None:

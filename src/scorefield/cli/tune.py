@@ -59,8 +59,8 @@ def _notes(loaded: Run, kept: Sequence[Kept]) -> Iterator[str]:
     made = kept[0].table.made
     deviation = loaded.config["denoiser"]["sigma_data"]
     yield (
-        f"error: root mean square over {kept[0].held_out} samples whose noise the tuning never saw, to many steps from "
-        f"the same noise, in encoded units (the data deviate by {deviation:.3g})."
+        f"error: mean distance over {kept[0].held_out} samples, whose noise the tuning never saw, to many steps from "
+        f"the same noise, in encoded units a number (the data deviate by {deviation:.3g})."
     )
     if made["guidance"] != 1:
         yield f"guidance {made['guidance']:g} asks the network twice a step."

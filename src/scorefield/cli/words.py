@@ -21,6 +21,7 @@ class Request(NamedTuple):
 
     command: Command
     target: str | None = None
+    targets: tuple[str, ...] = ()  # all words that are no options; more than one for commands that say so
     given: Mapping[str, Any] = MappingProxyType({})  # what was typed, typed: the keys are the ones the user chose
     options: Mapping[str, Any] = MappingProxyType({})  # every option, defaults filled in
     json: bool = False
@@ -58,7 +59,9 @@ def parse(command: Command, words: Sequence[str]) -> Request:
     positional = [settings.pop(own) for own in _own(command) & settings.keys()] + seen.words
     options = resolve(command.name, settings)
     given = {name: options[name] for name in (canonical(command, key) for key in settings)}
-    return Request(command, _target(command, positional), given, options, seen.json, seen.quiet)
+    targets = _targets(command, positional)
+    first = targets[0] if targets else None
+    return Request(command, first, targets, given, options, seen.json, seen.quiet)
 
 
 def _own(command: Command) -> set[str]:
@@ -98,13 +101,14 @@ def _value(command: Command, key: str, waiting: list[str]) -> str:
     return waiting.pop()
 
 
-def _target(command: Command, words: list[str]) -> str | None:
-    if len(words) > (1 if command.argument else 0):
-        extra = words[1] if command.argument else words[0]
-        what = f"one {command.argument}" if command.argument else "no argument"
+def _targets(command: Command, words: list[str]) -> tuple[str, ...]:
+    most = command.most if command.argument else 0
+    if len(words) > most:
+        extra = words[most]
+        what = f"{'one' if most == 1 else f'at most {most} words:'} {command.argument}" if most else "no argument"
         hint = f" Options are written {extra}=5." if extra in command.options else " Options are written key=value."
         raise UserError(f"{command.name} takes {what}; {extra!r} is one more.{hint}")
-    return words[0] if words else None
+    return tuple(words)
 
 
 def command_named(word: str) -> Command:

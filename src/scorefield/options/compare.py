@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .shared import GRIDS, RUN_HELP, WALK, WHERE, Command
+from .shared import GRIDS, RUN_HELP, SPREAD, WALK, WHERE, Command
 from .values import Option
 
 COMPARED = ("ddim", "heun", "dpmpp2m", "unipc3", "flow2pc")  # deterministic, of orders 1 to 4
@@ -63,6 +63,6 @@ COMPARE = Command(
                 ),
             ),
         ),
-        ("where", WHERE),
+        ("where", (*WHERE, SPREAD)),
     ),
 )

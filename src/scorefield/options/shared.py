@@ -38,6 +38,7 @@ class Command(NamedTuple):
     examples: tuple[tuple[str, str], ...]  # (what it does, command line)
     groups: tuple[tuple[str, tuple[Option, ...]], ...]
     dotted: bool = False  # accepts net.channels=64 and the like
+    most: int = 1  # words that may stand where the argument stands
 
     @property
     def options(self) -> dict[str, Option]:
@@ -60,7 +61,14 @@ READING = (
         choices=("auto", "gray", "rgb"),
     ),
     Option("label", "str", None, "Column of a table or of metadata.csv that holds the class; `none` ignores classes."),
-    Option("columns", "words", None, "Columns of a table to learn, separated by commas; otherwise all numeric ones."),
+    Option(
+        "condition",
+        "words",
+        None,
+        "Columns of a table or of metadata.csv, or arrays of a .npz, that hold numbers to condition on.",
+    ),
+    Option("columns", "words", None, "Columns of a table to learn, separated by commas; otherwise all."),
+    Option("categories", "words", None, "Columns of a table to take as words although they look like numbers."),
     Option(
         "holdout",
         "float",
@@ -69,6 +77,25 @@ READING = (
         low=0,
         high=0.9,
     ),
+    Option("rate", "int", None, "Samples a second that sounds are brought to; otherwise as most are.", "Hz", low=100),
+    Option(
+        "seconds",
+        "float",
+        None,
+        "Length that sounds are cut or padded to; otherwise what holds most of them whole.",
+        "seconds",
+        above=0,
+    ),
+    Option(
+        "window", "int", None, "Cut one long series (csv, npy, npz, wav) into windows of so many rows.", "rows", low=2
+    ),
+    Option(
+        "stride", "int", None, "Rows from the beginning of one window to that of the next; otherwise 1.", "rows", low=1
+    ),
+    Option("split", "str", None, "Part of a Hugging Face data set; otherwise train."),
+    Option("config", "str", None, "Configuration of a Hugging Face data set that has several."),
+    Option("streaming", "bool", False, "Read a Hugging Face data set over the network without storing all of it."),
+    Option("examples", "int", None, "Examples to read from the front of a stream; otherwise 50,000.", low=2),
     Option("strict", "bool", False, "Stop at the first broken file instead of skipping it."),
     Option("cache", "bool", True, "Keep decoded images between runs."),
 )
@@ -89,4 +116,7 @@ WHERE = (
     Option("device", "choice", "auto", "Where to compute; otherwise the best one found.", choices=DEVICES),
     Option("batch", "int", None, "Examples computed at once.", low=1),
     Option("runs", "path", "runs", "Folder in which `last` and prefixes of run names are looked up."),
+)
+SPREAD = Option(
+    "devices", "int", None, "How many devices (processes) share the work; their number changes no sample.", low=1
 )

@@ -7,7 +7,10 @@ A default of None (written `auto`) means "chosen for you": the plan decides from
 from __future__ import annotations
 
 from .compare import COMPARE
-from .shared import DATA_HELP, GRIDS, READING, RUN_HELP, SCHEDULES, WALK, WHERE, Command
+from .ema import AVERAGE, EMA
+from .export import EXPORT
+from .shared import DATA_HELP, GRIDS, READING, RUN_HELP, SCHEDULES, SPREAD, WALK, WHERE, Command
+from .tools import CONFIG, DOCTOR, RECIPES
 from .train import TRAIN
 from .tune import TABLE, TUNE
 from .values import Option
@@ -35,6 +38,13 @@ SAMPLE = Command(
                     "Classes to sample, by number or name, taken in turn; otherwise all of them.",
                     common=True,
                 ),
+                Option(
+                    "condition",
+                    "str",
+                    None,
+                    "Numbers to sample for, such as 0.3,none; or a .csv with a row for each. Otherwise left open.",
+                    common=True,
+                ),
                 Option("grid", "choice", "auto", "Spacing of the solver's steps in time.", choices=("auto", *GRIDS)),
                 Option("eta", "float", None, "Fresh noise in each step: 0 is deterministic, 1 ancestral.", low=0),
                 TABLE,
@@ -45,14 +55,7 @@ SAMPLE = Command(
                     "Walk along another noise schedule than that of training.",
                     choices=("auto", *SCHEDULES),
                 ),
-                Option(
-                    "ema",
-                    "float",
-                    None,
-                    "Width σ_rel of the averaged weights to use, of those the run kept.",
-                    above=0,
-                    high=0.28,
-                ),
+                AVERAGE,
             ),
         ),
         (
@@ -62,25 +65,25 @@ SAMPLE = Command(
                     "out",
                     "path",
                     None,
-                    "File to write: .png, .npz, .npy, .csv or .webp; otherwise in the run folder.",
+                    "File to write: .png, .npz, .npy, .csv, .parquet or .webp; otherwise in the run folder.",
                     common=True,
                 ),
                 Option("film", "bool", False, "Also write an animated WebP of noise becoming data.", common=True),
             ),
         ),
-        ("where", WHERE),
+        ("where", (*WHERE, SPREAD)),
     ),
 )
 
 EVALUATE = Command(
     "evaluate",
     "RUN",
-    RUN_HELP,
+    RUN_HELP + "; or samples that anybody made: a folder of images, or one .npz, .npy or .csv file",
     "Measure samples against data they were not trained on, each figure with its floor (real against real).",
     (
         ("against the held-out part of its own data", "scorefield evaluate last"),
-        ("against another set", "scorefield evaluate last against=photos/"),
-        ("two metrics only, more samples", "scorefield evaluate last metrics=frechet,energy n=5000"),
+        ("two metrics only, more samples", "scorefield evaluate last metrics=frechet,kernel n=5000"),
+        ("any two sets of images", "scorefield evaluate samples/ against=photos/"),
     ),
     (
         (
@@ -106,15 +109,30 @@ EVALUATE = Command(
                     "features",
                     "str",
                     None,
-                    "Features the metrics compare: pixels, standardised, pca:64 or random-conv:0.",
+                    "Features the metrics compare: pixels, standardised, pca:64, random-conv:0, or inception:PATH with "
+                    "the FID weights as .safetensors.",
                     common=True,
+                ),
+                Option(
+                    "reference",
+                    "path",
+                    None,
+                    "A .npz with mu and sigma, as pytorch-fid, ADM and EDM write: adds the Fréchet distance to it.",
+                    common=True,
+                ),
+                Option(
+                    "save_stats",
+                    "path",
+                    None,
+                    "A .npz to write: mu and sigma of the training data (or of against=...) in these features.",
                 ),
                 *WALK,
                 TABLE,
+                AVERAGE,
                 Option("out", "path", None, "JSON file to write; otherwise evaluation.json in the run folder."),
             ),
         ),
-        ("where", WHERE),
+        ("where", (*WHERE, SPREAD)),
     ),
 )
 
@@ -185,4 +203,5 @@ LIST = Command(
     ),
     _RUNS,
 )
-COMMANDS = {c.name: c for c in (TRAIN, SAMPLE, EVALUATE, COMPARE, TUNE, DATA, INFO, REPORT, LIST)}
+_ALL = (TRAIN, SAMPLE, EVALUATE, COMPARE, TUNE, EMA, EXPORT, DATA, INFO, REPORT, LIST, RECIPES, CONFIG, DOCTOR)
+COMMANDS = {c.name: c for c in _ALL}

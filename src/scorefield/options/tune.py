@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .ema import AVERAGE
 from .shared import RUN_HELP, WALK, WHERE, Command
 from .values import Option
 
@@ -48,14 +49,7 @@ TUNE = Command(
                     low=0,
                     common=True,
                 ),
-                Option(
-                    "ema",
-                    "float",
-                    None,
-                    "Width σ_rel of the averaged weights to tune on, of those the run kept.",
-                    above=0,
-                    high=0.28,
-                ),
+                AVERAGE._replace(help="Width σ_rel of the averaged weights to tune on."),
             ),
         ),
         ("where", WHERE),

@@ -2,6 +2,7 @@
 
 ``train``    plan, write the folder, train in it, finish it       (``launching``, ``plan``, ``worker``, ``finish``)
 ``load``     a trained run, with ``.sample`` and ``.evaluate``    (``loading``, ``sample``, ``evaluate``, ``report``)
+``evaluate_samples``  samples that anybody made               (``sets``)
 ``find``     runs on the disk                                     (``folder``, ``listing``, ``lock``)
 ``recipes``  every number that a plan chooses, in tables
 """
@@ -11,9 +12,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scorefield.runs.api import Display, DisplayFactory, Plan, Run, RunFolder, Samples, Silent, find, load, train
+    from scorefield.runs.api import (
+        Display,
+        DisplayFactory,
+        Plan,
+        Run,
+        RunFolder,
+        Samples,
+        Silent,
+        evaluate_samples,
+        find,
+        load,
+        train,
+    )
 
-__all__ = ["Display", "DisplayFactory", "Plan", "Run", "RunFolder", "Samples", "Silent", "find", "load", "train"]
+__all__ = [
+    "Display",
+    "DisplayFactory",
+    "Plan",
+    "Run",
+    "RunFolder",
+    "Samples",
+    "Silent",
+    "evaluate_samples",
+    "find",
+    "load",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

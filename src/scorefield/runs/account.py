@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from scorefield.runs.loading import Run
 
 Pairs = list[tuple[str, str]]
-NETS = {"mlp": "an MLP", "unet": "a U-Net"}
+NETS = {
+    "mlp": "an MLP",
+    "unet": "a U-Net",
+    "dit": "a diffusion transformer",
+    "edm2": "a magnitude-preserving U-Net",
+    "transformer": "a transformer",
+}
+LONGEST = 600  # letters of a value in the report
 VERSIONS = ("scorefield", "torch", "python", "numpy", "platform", "device", "gpu", "threads", "git")
 
 
@@ -94,13 +101,15 @@ class Account:
         """The last evaluation."""
         return [
             Metric(
-                name=score.label,
+                name=score.label.removesuffix(f" ({score.features})"),
                 value=score.value,
                 se=score.se,
                 floor=score.floor,
                 floor_se=score.floor_se,
                 lower_is_better=score.better != "higher",
-                n=f"{score.n_fake:,} against {score.n_real:,}",
+                n=f"{score.n_fake:,} against {score.n_real:,}" if score.n_real else f"{score.n_fake:,}",
+                features=f"features: {score.features}",
+                se_from=f"± by {score.se_from}" if score.se_from else "",
                 reading="; ".join(filter(None, (score.reading, score.note))),
             )
             for score in self._scores
@@ -138,7 +147,7 @@ class Account:
         rows = []
         for path, value in flatten(self.run.config).items():
             section, _, key = path.rpartition(".")
-            rows.append(Setting(section, key, toml_value(value), origins.get(path, "")))
+            rows.append(Setting(section, key, _shortened(toml_value(value)), origins.get(path, "")))
         return rows
 
     def command(self) -> str:
@@ -162,7 +171,7 @@ class Account:
         ]
         if not scores:
             said.append("It was not evaluated.")
-        if "frechet" in scores:
+        if "frechet" in scores and not scores["frechet"].features.startswith("inception"):
             said.append(f"{scores['frechet'].label} is not the FID of the literature: the features are others.")
         if "copies" in scores:
             said.append(f"Copies of training examples: {scores['copies'].note}.")
@@ -177,6 +186,11 @@ class Account:
 
     def _parameters(self) -> str:
         return readable(build.parameters(self.run.denoiser))
+
+
+def _shortened(text: str) -> str:
+    """What fits into a report: the codec of a table has numbers that only config.toml shows in full."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text):,} letters in config.toml)"
 
 
 def _duration(seconds: float) -> str:

@@ -6,5 +6,18 @@ from scorefield.runs.launching import train
 from scorefield.runs.loading import Run, load
 from scorefield.runs.plan import Plan
 from scorefield.runs.samples import Samples
+from scorefield.runs.sets import evaluate_samples
 
-__all__ = ["Display", "DisplayFactory", "Plan", "Run", "RunFolder", "Samples", "Silent", "find", "load", "train"]
+__all__ = [
+    "Display",
+    "DisplayFactory",
+    "Plan",
+    "Run",
+    "RunFolder",
+    "Samples",
+    "Silent",
+    "evaluate_samples",
+    "find",
+    "load",
+    "train",
+]

@@ -22,6 +22,11 @@ def codec(config: Config) -> Codec:
     return from_config(config["codec"], "codec", "config.codec")
 
 
+def encoded_shape(config: Config) -> tuple[int, ...]:
+    """The event shape of one encoded example: what the network sees, which for tables is not what is stored."""
+    return tuple(codec(config).encode(torch.zeros(1, *config["data"]["found"]["shape"])).shape[1:])
+
+
 def denoiser(config: Config) -> nn.Module:
     """The denoiser of ``config`` with fresh weights, drawn from torch's global generator."""
     return from_config(

@@ -165,6 +165,14 @@ _PAPERS = {
         "U-Net: convolutional networks for biomedical image segmentation",
         "MICCAI, arXiv:1505.04597",
     ),
+    "dit": Paper("Peebles, Xie", 2023, "Scalable diffusion models with transformers", "ICCV, arXiv:2212.09748"),
+    "attention": Paper("Vaswani et al.", 2017, "Attention is all you need", "NeurIPS, arXiv:1706.03762"),
+    "columns": Paper(
+        "Gorishniy, Rubachev, Khrulkov, Babenko",
+        2021,
+        "Revisiting deep learning models for tabular data",
+        "NeurIPS, arXiv:2106.11959",
+    ),
     "film": Paper(
         "Perez, Strub, de Vries, Dumoulin, Courville",
         2018,
@@ -188,7 +196,10 @@ _PAPERS = {
 # part of a run: name of the part → papers
 _PARTS: dict[str, dict[str, tuple[str, ...]]] = {
     "data": {"digits": ("digits",)},
-    "network": {"unet": ("unet", "ddpm", "adm"), "mlp": ("film",)},
+    "network": {
+        "unet": ("unet", "ddpm", "adm"), "mlp": ("film",), "dit": ("dit",), "edm2": ("edm2", "unet"),
+        "transformer": ("attention", "columns", "dit"),
+    },
     "schedule": {
         "vp": ("sde",), "sub-vp": ("sde",), "ve": ("sde",), "edm": ("edm",), "ddpm": ("ddpm",),
         "cosine": ("improved",), "flow": ("flow", "rectified"),

@@ -17,9 +17,10 @@ from scorefield.errors import UserError, suggest
 from scorefield.metrics import sliced_wasserstein
 from scorefield.options.compare import COMPARED, STEPS
 from scorefield.runs import build
+from scorefield.runs.conditions import asked
 from scorefield.runs.draft import settled
-from scorefield.runs.labels import asked_labels
-from scorefield.runs.sample import Progress, Walk, batch_of, guided
+from scorefield.runs.sample import Progress, Walk, guided, unseen
+from scorefield.runs.spread import batch_of, collected, over_processes, own_parts, parts_of, sharing
 from scorefield.runs.tables import kept
 from scorefield.solvers import NAMES
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from scorefield.runs.loading import Run
+    from scorefield.training import World
 
 REFERENCE = "dpmpp3m", "log-snr"  # solver and grid of the reference: its order holds to the end on even log-SNR
 FIRST, LAST = 128, 1024  # steps of the reference: doubled until it is exact enough, or these many
@@ -149,6 +151,7 @@ def check_solvers(names: Sequence[str]) -> None:
             raise UserError(f"no solver is called {name!r}.{suggest(name, NAMES)}")
 
 
+@over_processes
 def compare(
     run: Run,
     solvers: str | Sequence[str] = COMPARED,
@@ -160,6 +163,7 @@ def compare(
     grid: str | None = None,
     seed: int = 0,
     batch: int | None = None,
+    devices: int | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Every one of ``solvers`` at every number of ``steps`` against a converged solution from the same noise.
@@ -179,7 +183,7 @@ def compare(
     if n < (10 if noisy else 2):
         need = "10, because a solver that draws noise is compared by its distribution" if noisy else "2"
         raise UserError(f"n must be at least {need}, got {n}.")
-    walks = _Walks(run, n, label, guidance, seed, batch or batch_of(run.shape), progress or (lambda done, total: None))
+    walks = _Walks(run, n, label, guidance, seed, batch, progress or unseen, sharing(devices, run.device))
     usual: Any = settled(grid) or run.config["sample"]["grid"]
     stored = list(kept(run, walks.scale))
     tables = [choice.table for choice in stored if choice.table is not None]
@@ -230,14 +234,15 @@ class _Walks:
     label: Any
     guidance: float | None
     seed: int
-    batch: int
+    batch: int | None
     tell: Callable[[int, int], None]
+    world: World
     done: float = 0.0
     total: int = 0  # solver steps, as many as are known to come
 
     def __post_init__(self) -> None:
         _, self.scale = guided(self.run, self.run.denoiser, self.guidance)
-        self.labels = asked_labels(self.label, self.run.classes, self.n)
+        self.asked = asked(self.run, self.label, None, self.n)
 
     def end(self, solver: str, grid: Any, steps: int, seed: int | None = None) -> tuple[Tensor, int]:
         """``along`` the named solver and grid."""
@@ -248,17 +253,18 @@ class _Walks:
         counted = _Counted(self.run.denoiser)
         asked, _ = guided(self.run, counted, self.guidance)
         start = self.seed if seed is None else seed
-        course = Walk(asked, times, solver, start, self.run.shape, self.run.device)
-        ends, starts = [], range(0, self.n, self.batch)
-        for start in starts:
-            part = range(start, min(start + self.batch, self.n))
-            x = torch.empty(0)
-            for taken, state in enumerate(course.states(part, self.labels)):
-                x, done = state.x, self.done + taken * len(part) / self.n
+        course = Walk(asked, times, solver, start, self.run.encoded, self.run.device)
+        size = self.batch or batch_of(self.run.encoded, self.run.device.type)
+        ends, mine = [], own_parts(parts_of(self.n, size), self.world)
+        for part in mine:
+            x, share = torch.empty(0), len(part) / sum(map(len, mine))
+            for taken, state in enumerate(course.states(part, self.asked)):
+                x, done = state.x, self.done + taken * share
                 self.tell(round(done), max(self.total, round(done)))
             ends.append(x.double().cpu())
-            self.done += (len(times) - 1) * len(part) / self.n
-        return torch.cat(ends), counted.calls // len(starts)
+            self.done += (len(times) - 1) * share
+        calls = counted.calls // max(1, len(mine))
+        return torch.cat(collected(ends, self.world)), max(self.world.gathered(calls))
 
 
 class _Counted:

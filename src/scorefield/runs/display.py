@@ -22,12 +22,14 @@ class Display(Protocol):
     def started(self, plan: Plan) -> None:
         """Before the first step; ``plan.rows`` tells the story, ``plan.step`` is where it goes on from."""
 
-    def logged(self, event: Logged) -> None: ...
+    def logged(self, event: Logged) -> None:
+        """Loss, rates and how far the run is, every so many steps."""
 
     def preview(self, image: Image, path: Path) -> None:
         """Samples of the averaged denoiser: small enough for a terminal; ``path`` is the large PNG just written."""
 
-    def saved(self, event: Saved) -> None: ...
+    def saved(self, event: Saved) -> None:
+        """A checkpoint is on the disk."""
 
     def stopped(self, event: Stopped) -> None:
         """After the last step, whatever the reason."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 
 class Draft:
     """The config, the origins and the notes of a plan in the making."""
 
-    def __init__(self, options: dict[str, Any], given: set[str]) -> None:
+    def __init__(self, options: dict[str, Any], given: Mapping[str, str]) -> None:
+        """``given``: name of an option or dotted key → who said it ("command line", "recipe digits")."""
         self.options, self.given = options, given
         self.config: dict[str, Any] = {}
         self.origins: dict[str, str] = {}
@@ -36,7 +38,7 @@ class Draft:
         """Set a key to the option called ``name``; where nobody said, to ``chosen`` (no ``why``: a default)."""
         asked = self.chosen(name)
         if asked is not None:
-            self.value(path, asked, "command line" if name in self.given else "default")
+            self.value(path, asked, self.given.get(name, "default"))
         else:
             self.value(path, chosen, f"chosen: {why}" if why else "default")
 
@@ -45,12 +47,16 @@ class Draft:
         asked = self.options.get(name)
         return settled(asked)
 
+    def origin(self, option: str, otherwise: str) -> str:
+        """Who said an option, or ``otherwise`` where nobody did."""
+        return self.given.get(option, "command line") if self.chosen(option) else otherwise
+
     def override(self, path: str, value: Any) -> None:
-        """A dotted key of the command line. Another ``type`` starts its table anew: the old arguments were not its."""
+        """A dotted key that was given. Another ``type`` starts its table anew: the old arguments were not its."""
         above, _, key = path.rpartition(".")
         if key == "type":
             self._clear(above)
-        self.value(path, value, "command line")
+        self.value(path, value, self.given.get(path, "command line"))
 
     def _clear(self, path: str) -> None:
         *above, key = path.split(".")

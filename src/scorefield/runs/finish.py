@@ -3,14 +3,17 @@ kill in the middle is made good by the same command."""
 
 from __future__ import annotations
 
+from PIL import Image
+
 from scorefield.errors import UserError
 from scorefield.runs import env, weights
-from scorefield.runs.disk import write_json
+from scorefield.runs.disk import read_json, write_json
 from scorefield.runs.display import Display
 from scorefield.runs.evaluate import evaluate
 from scorefield.runs.folder import RunFolder
 from scorefield.runs.loading import Run, final_tensors, load
 from scorefield.runs.report import report
+from scorefield.runs.trackers import Session, Trackers, figures
 from scorefield.runs.worker import reference
 from scorefield.show.film import save_picture
 from scorefield.training import newest
@@ -26,6 +29,7 @@ def finish(folder: RunFolder, display: Display) -> None:
     _picture(run, folder)
     if config["train"].get("evaluate", True):
         _evaluate(run, display)
+    _tell(run, folder, display)
     report(run)
     write_json(folder.done_file, {"step": last.step, "when": env.now()})
 
@@ -37,7 +41,19 @@ def leave(folder: RunFolder, display: Display) -> None:
 
 
 def _picture(run: Run, folder: RunFolder) -> None:
-    save_picture(folder.samples / "final.png", run.preview().picture(reference(run.dataset())))
+    data = run.dataset()
+    save_picture(folder.samples / "final.png", run.preview(data=data).picture(reference(data)))
+
+
+def _tell(run: Run, folder: RunFolder, display: Display) -> None:
+    """The final picture and the figures, for the trackers of the run; none is opened for nothing."""
+    if not run.config["train"].get("tracker"):
+        return
+    told = Trackers(Session(folder, run.config, run.step), display.note).open()
+    with Image.open(folder.samples / "final.png") as drawn:
+        told.picture(run.step, "final", drawn)
+    told.scalars(run.step, figures(read_json(folder.evaluation_file, {})))
+    told.close()
 
 
 def _evaluate(run: Run, display: Display) -> None:

@@ -1,13 +1,14 @@
-"""Fitting a recipe's U-Net to the edge lengths of the data."""
+"""Fitting a recipe's network to the edge lengths of the data."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from scorefield.data import Dataset
 from scorefield.errors import UserError
-from scorefield.runs import recipes
+from scorefield.runs import build, recipes
 from scorefield.runs.draft import Draft
 
 
@@ -16,7 +17,7 @@ def levels(draft: Draft, dataset: Dataset, mult: Sequence[Any]) -> list[Any]:
 
     Fewer than the recipe's are fine while the lowest resolution is small. Beyond that images raise UserError, which
     names the nearest sizes, and signals, which nobody resizes, leave a note."""
-    edges = dataset.shape[1:]
+    edges = build.encoded_shape(draft.config)[1:]
     halvings = min((edge & -edge).bit_length() - 1 for edge in edges)
     fitting = list(mult[: 1 + halvings])
     if len(fitting) < len(mult) and max(edges) >> (len(fitting) - 1) > recipes.LARGEST_BOTTOM:
@@ -47,3 +48,21 @@ def attention(edge: int, count: int, wanted: Sequence[int]) -> list[int]:
     """For each edge length that ``wanted`` names, the longest edge of ``count`` levels that is not above it."""
     edges = [edge >> level for level in range(count)]
     return sorted({max(e for e in edges if e <= limit) for limit in wanted if edges[-1] <= limit}, reverse=True)
+
+
+def patch(draft: Draft, dataset: Dataset, wanted: int) -> int:
+    """The largest patch up to ``wanted`` that divides every edge. Raises UserError where only so small ones do that the
+    tokens would be too many, naming sizes that work."""
+    edges = build.encoded_shape(draft.config)[1:]
+    common = math.gcd(*edges)
+    fitting = next(p for p in range(min(wanted, common), 0, -1) if common % p == 0)
+    tokens = math.prod(edge // fitting for edge in edges)
+    if fitting < wanted and tokens > recipes.MOST_TOKENS:
+        near = sorted({max(1, max(edges) // wanted) * wanted, -(-max(edges) // wanted) * wanted})
+        advice = f"Write {' or '.join(f'size={size}' for size in near)}, " if dataset.kind == "images" else "Write "
+        raise UserError(
+            f"{dataset.kind} of {'×'.join(map(str, edges))} cannot be cut into patches of {wanted}, and those of "
+            f"{fitting} would be {tokens:,} tokens. {advice}{'or ' if dataset.kind == 'images' else ''}"
+            f"model={recipes.MODELS[dataset.kind]}, or insist with patch={fitting}."
+        )
+    return fitting

@@ -75,6 +75,16 @@ class RunFolder:
         return self.path / "evaluation.json"
 
     @property
+    def average_file(self) -> Path:
+        """The last sweep over widths of the averaged weights."""
+        return self.path / "ema.json"
+
+    @property
+    def average_picture(self) -> Path:
+        """Its picture."""
+        return self.path / "ema.png"
+
+    @property
     def report_file(self) -> Path:
         """One page that opens offline."""
         return self.path / "report.html"

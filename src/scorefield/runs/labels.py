@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from scorefield.errors import UserError, suggest
 
+if TYPE_CHECKING:
+    from scorefield.runs.loading import Run
+
+GOLDEN = (5**0.5 - 1) / 2  # of a circle: steps of this length fill it most evenly, however many there are
 NO_CLASS = -1  # the null label of classifier-free guidance
 
 
@@ -56,3 +60,14 @@ def _range(classes: Sequence[str]) -> str:
 
 def _shown(asked: Any) -> str:
     return ",".join(map(str, _sequence(asked)))
+
+
+def in_proportion(run: Run, n: int) -> list[int] | None:
+    """For a table, classes as often as the data have them, since its column of classes is a column like any other;
+    None for other data. Class i depends on i alone: the shares are met by the golden ratio's steps round a circle."""
+    shares = next((column.shares for column in run.schema if column.label), ()) if run.classes else ()
+    if not shares:
+        return None
+    edges = torch.tensor(shares, dtype=torch.float64).cumsum(0)
+    steps = (torch.arange(n, dtype=torch.float64) * GOLDEN + 0.5) % 1
+    return torch.searchsorted(edges / edges[-1], steps, right=True).clamp(max=len(shares) - 1).tolist()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from scorefield import config as toml
 from scorefield.errors import UserError
-from scorefield.options import canonical, flatten, resolve
+from scorefield.options import canonical, flatten, option_of, resolve
 from scorefield.options.table import COMMANDS
-from scorefield.runs import build, env, request, source
+from scorefield.runs import build, env, recipe_files, request, source, trackers
 from scorefield.runs.display import Display, DisplayFactory, Silent
 from scorefield.runs.draft import settled
 from scorefield.runs.finish import finish, leave
@@ -22,7 +24,17 @@ from scorefield.runs.plan import Plan, plan
 from scorefield.runs.request import Chosen, Request
 from scorefield.runs.worker import worker
 from scorefield.show.files import write_aside
-from scorefield.training import check_devices, choose_device, launch, newest
+from scorefield.training import (
+    World,
+    check_devices,
+    check_launched,
+    choose_device,
+    current_world,
+    join,
+    launch,
+    launched,
+    newest,
+)
 
 HEADING = "Everything about this run, and after each value where it came from. Written by scorefield."
 
@@ -40,44 +52,83 @@ def train(
     Raises UserError for anything that cannot be used, before anything is written; for a diverged run; KeyboardInterrupt
     at a second Ctrl-C. An interrupted run is returned: ``run.stopped["reason"]`` says so.
     """
-    _refuse_launchers()
+    world, options = _joined(options)
+    shown = display() if display is not None and world.main else Silent()
+    with ExitStack() as held:
+        made = world.first(lambda: _prepared(held, data, shown, progress, options))
+        folder = RunFolder(Path(made["folder"]))
+        if not folder.config_file.is_file():
+            raise UserError(
+                f"The first process trains in {made['folder']}, which process {world.rank} cannot see. All machines "
+                "need the same folder: runs=FOLDER, on a disk that they share."
+            )
+        if not made["trains"]:
+            return load(folder.path, device=made["device"])
+        outcome = launch(worker, (str(folder.path), display or Silent), made["devices"], made["device"])
+        ending = ENDINGS.get(outcome["reason"], finish)
+        world.first(lambda: ending(folder, shown))
+    if outcome["reason"] == "diverged":
+        raise UserError(outcome["message"])
+    return load(folder.path, device=made["device"])
+
+
+def _joined(options: dict[str, Any]) -> tuple[World, dict[str, Any]]:
+    """The world that a launcher made, and ``options`` with the number of its processes; without one, this process alone
+    (it starts the others itself). Raises UserError where ``devices`` contradicts the launcher."""
+    if launched() == 1:
+        return World(0, 1, torch.device("cpu")), options
+    device = option_of("train", "device").parse(options.get("device")) or "auto"
+    check_launched(option_of("train", "devices").parse(options.get("devices")))
+    join(choose_device(device))
+    return current_world(device), options | {"devices": launched()}
+
+
+def _prepared(
+    held: ExitStack, data: Any, display: Display, progress: source.Progress | None, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Write or take up the run folder, whose lock ``held`` keeps; returns what all processes need to know of it."""
     labels = None if isinstance(options.get("label"), str | None) else options.pop("label")
-    values, given = _resolved(options)
-    origin = source.source_of(data, labels)
+    conditions = None if isinstance(data, str | Path) else options.pop("condition", None)
+    values, given, said = _resolved(options)
+    trackers.check(values["tracker"] or ())
+    origin = source.source_of(data, labels, conditions)
     asked = Request(origin.identity, values["name"] or origin.name, given)
     chosen = request.choose(asked, Path(values["runs"]), values["name"], values["fresh"])
-    make_display = display or Silent
-    check_devices(values["devices"] or 1, choose_device(values["device"] or "auto"))  # what is not here is said at once
-    started = make_display()
-    prepared = None if chosen.resumes else _planned(origin, values, given, progress)
+    device = choose_device(values["device"] or "auto")
+    if launched() == 1:
+        check_devices(values["devices"] or 1, device)  # what is not here is said at once
+    prepared = None if chosen.resumes else _planned(origin, values, said, progress)
     if chosen.note:
-        started.note(chosen.note)
-    with Lock(chosen.folder.path):
-        if prepared is not None:
-            _write(chosen.folder, prepared, asked, origin)
-        elif not _taken_up(chosen, values, given, started):
-            return load(chosen.folder.path, device=values["device"] or "auto")
-        return _run(chosen.folder, make_display, started)
+        display.note(chosen.note)
+    held.enter_context(Lock(chosen.folder.path))
+    trains = prepared is not None or _taken_up(chosen, values, said, display)
+    if prepared is not None:
+        _write(chosen.folder, prepared, asked, origin)
+    section = chosen.folder.config()["train"]
+    return {
+        "folder": str(chosen.folder.path),
+        "trains": trains,
+        "devices": section["devices"],
+        "device": section["device"] if trains else values["device"] or "auto",
+    }
 
 
-def _refuse_launchers() -> None:
-    """One process owns a run folder; the others are its own."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("train starts its processes itself. Call it once, without torchrun, and write devices=N.")
-
-
-def _resolved(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(every option, those the user gave), typed."""
-    values = resolve("train", options)
-    names = [canonical(COMMANDS["train"], name) for name in flatten(options)]
-    return values, {name: values[name] for name in names if values[name] is not None}
+def _resolved(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+    """(every option, those that were given, who gave each: the command line or a recipe), typed."""
+    word = options.get("recipe")
+    recipe = recipe_files.find(word) if word not in (None, "auto") else None
+    beneath = recipe.beneath(options) if recipe else {}
+    values = resolve("train", beneath | dict(options))
+    said = dict.fromkeys(beneath, recipe.origin) if recipe else {}
+    said |= dict.fromkeys((canonical(COMMANDS["train"], name) for name in flatten(options)), "command line")
+    return values, {name: values[name] for name in said if values[name] is not None}, said
 
 
 def _planned(
-    origin: source.Source, values: dict[str, Any], given: Mapping[str, Any], progress: source.Progress | None
+    origin: source.Source, values: dict[str, Any], said: Mapping[str, str], progress: source.Progress | None
 ) -> Plan:
     dataset = source.open_source(origin, values, progress)
-    return plan(dataset, values, given, choose_device(values["device"] or "auto").type)
+    return plan(dataset, values, device=choose_device(values["device"] or "auto").type, said=said)
 
 
 def _write(folder: RunFolder, made: Plan, asked: Request, origin: source.Source) -> None:
@@ -89,11 +140,11 @@ def _write(folder: RunFolder, made: Plan, asked: Request, origin: source.Source)
     write_aside(folder.config_file, toml.dumps(made.config, made.origins, HEADING))
 
 
-def _taken_up(chosen: Chosen, values: dict[str, Any], given: Mapping[str, Any], display: Display) -> bool:
+def _taken_up(chosen: Chosen, values: dict[str, Any], said: Mapping[str, str], display: Display) -> bool:
     """Make an earlier run ready to go on; False where it is finished and nothing more is asked of it."""
     folder, config = chosen.folder, chosen.folder.config()
     limits = {name: values[name] for name in request.LIMITS if values[name] is not None}
-    changes = {key: settled(values[name]) for name, key in request.RENEWED.items() if name in given}
+    changes = {key: settled(values[name]) for name, key in request.RENEWED.items() if name in said}
     changes = {key: value for key, value in changes.items() if value is not None}
     if limits:
         changes |= {name: limits.get(name) for name in request.LIMITS}
@@ -105,9 +156,15 @@ def _taken_up(chosen: Chosen, values: dict[str, Any], given: Mapping[str, Any], 
         )
         return False
     folder.done_file.unlink(missing_ok=True)
-    env.add_start(folder, env.describe(config["train"]["device"]), {f"train.{key}": "command line" for key in changes})
+    env.add_start(folder, env.describe(config["train"]["device"]), _sayings(changes, said))
     write_aside(folder.config_file, toml.dumps(config, folder.env()["origins"], HEADING))
     return True
+
+
+def _sayings(changes: Mapping[str, Any], said: Mapping[str, str]) -> dict[str, str]:
+    """Dotted key → who changed it, for the origins."""
+    options = {key: name for name, key in request.RENEWED.items()}
+    return {f"train.{key}": said.get(options.get(key, key), "command line") for key in changes}
 
 
 def _finished(folder: RunFolder, config: dict[str, Any]) -> bool:
@@ -120,17 +177,6 @@ def _finished(folder: RunFolder, config: dict[str, Any]) -> bool:
 
 def _more(folder: RunFolder) -> int:
     return max(2 * folder.step(), 1)
-
-
-def _run(folder: RunFolder, make_display: DisplayFactory, display: Display) -> Run:
-    train_section = folder.config()["train"]
-    outcome = launch(
-        worker, (str(folder.path), make_display), devices=train_section["devices"], device=train_section["device"]
-    )
-    ENDINGS.get(outcome["reason"], finish)(folder, display)
-    if outcome["reason"] == "diverged":
-        raise UserError(outcome["message"])
-    return load(folder.path, device=train_section["device"])
 
 
 ENDINGS = {"interrupted": leave, "diverged": leave}

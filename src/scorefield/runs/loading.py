@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from scorefield.core import Codec, Solver
+from scorefield.data.schema import Column
 from scorefield.errors import UserError
-from scorefield.runs import build, weights
+from scorefield.runs import averages, build, weights
+from scorefield.runs.conditions import scale_of, usual
 from scorefield.runs.folder import RUNS, Found, RunFolder, find
 from scorefield.training import choose_device
 from scorefield.training.checkpoint import Checkpoint, newest
@@ -33,6 +36,7 @@ class Run:
     step: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     ema: float | None = None  # σ_rel of the averaged weights
+    note: str = ""  # what should be known about these weights: an average that was rebuilt inexactly
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.shape))
@@ -54,7 +58,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """``images``, ``vectors`` or ``signals``."""
+        """``images``, ``vectors``, ``signals`` or ``table``."""
         return self._found["kind"]
 
     @property
@@ -63,9 +67,30 @@ class Run:
         return tuple(self._found["shape"])
 
     @property
+    def encoded(self) -> tuple[int, ...]:
+        """The event shape of what is diffused; for tables it is not that of a row."""
+        return build.encoded_shape(self.config)
+
+    @property
+    def schema(self) -> tuple[Column, ...]:
+        """What the columns of a table hold, the column of classes included; empty for other data."""
+        return tuple(Column.from_dict(column) for column in self._found.get("schema", ()))
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes that can be asked for; empty for an unconditional run."""
         return tuple(self._found["classes"]) if self.config["net"].get("classes") else ()
+
+    @property
+    def conditions(self) -> Any:
+        """Names, moments and ranges of the numbers it is conditioned on (``scorefield.data.conditions.Scale``); None
+        where there are none."""
+        return scale_of(self.config)
+
+    @property
+    def rate(self) -> int | None:
+        """Samples a second of sounds; None for other data."""
+        return self._found.get("rate")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -94,15 +119,29 @@ class Run:
 
         return sample(self, n, **options)
 
-    def preview(self, most: int | None = None, **options: Any) -> Any:
-        """The few samples that pictures of this run show: always the same seed, as many as take seconds."""
+    def preview(self, most: int | None = None, data: Any = None, **options: Any) -> Any:
+        """The few samples that pictures of this run show: always the same seed, as many as take seconds. Their
+        conditions are those of held-out examples of ``data``, the run's dataset, where it has some."""
         from scorefield.runs.recipes import pictured
         from scorefield.runs.sample import PREVIEW_SEED, sample
 
         count = pictured(self.kind, self.shape, self.device.type)
         count = min(count, most or count)
         whole = count - count % max(1, len(self.classes))  # every class as often as the others
-        return sample(self, whole or count, seed=PREVIEW_SEED, table="no", **options)
+        told = usual(self, whole or count, data)
+        return sample(self, whole or count, seed=PREVIEW_SEED, table="no", **told | options)
+
+    def sweep(self, widths: Sequence[float] | None = None, **options: Any) -> Any:
+        """Which width of the averaged weights is best: see ``scorefield.runs.ema.sweep`` for the options."""
+        from scorefield.runs.ema import WIDTHS, sweep
+
+        return sweep(self, WIDTHS if widths is None else widths, **options)
+
+    def export(self, to: str = "pt2", what: str = "denoiser", **options: Any) -> Any:
+        """Write the model as a program that runs without scorefield: see ``scorefield.runs.export.export``."""
+        from scorefield.runs.export import export
+
+        return export(self, to, what, **options)
 
     def tune(self, steps: int | Sequence[int], **options: Any) -> Any:
         """Fit samplers of few steps to this network and keep them in the run folder, where ``sample`` finds them: see
@@ -145,35 +184,55 @@ def load(run: str | Path, *, runs: str | Path = RUNS, ema: float | None = None, 
     """The trained model of a run, to sample and measure.
 
     ``run`` is a run folder, its final/, one of its checkpoints, any .safetensors file that scorefield wrote, ``last``,
-    or a unique prefix of the name of a run in ``runs``. ``ema`` picks another of the averages the run kept (σ_rel).
-    Raises UserError: no such run, no weights yet, a damaged or foreign file, a config this version cannot build.
+    or a unique prefix of the name of a run in ``runs``. ``ema`` is the width σ_rel of the average, in (0, 0.28]: one
+    that the run kept, or any other, rebuilt from its snapshots (docs/ema.md; ``Run.note`` says where it is inexact).
+    Raises UserError: no such run, no weights yet, a damaged or foreign file, a config this version cannot build, an
+    average that cannot be rebuilt.
     """
+    if ema is not None:
+        averages.check_width(ema)
     found = find(run, runs)
-    file, step = _weights_of(found, ema)
-    stored = weights.read(file)
+    chosen = _weights_of(found, ema)
+    stored = weights.read(chosen.file)
     config = found.folder.config() if found.folder else stored.config
     where = choose_device(device or "auto")
     denoiser = build.denoiser(config)
-    weights.fill(denoiser, stored.tensors, file)
+    weights.fill(denoiser, stored.tensors | dict(chosen.tensors), chosen.file)
     denoiser = denoiser.to(where).eval().requires_grad_(False)
-    width = ema or next(iter(config["train"].get("ema") or ()), None)
-    return Run(config, denoiser, build.codec(config), found.folder, step or stored.step, where, width)
+    width = chosen.width or next(iter(config["train"].get("ema") or ()), None)
+    step = chosen.step or stored.step
+    return Run(config, denoiser, build.codec(config), found.folder, step, where, width, chosen.note)
 
 
-def _weights_of(found: Found, ema: float | None) -> tuple[Path, int]:
-    """The file to read, and its step where that is known from outside."""
+class _Chosen(NamedTuple):
+    """The file to read, its step where that is known from outside, and what replaces some of its tensors."""
+
+    file: Path
+    step: int = 0
+    width: float | None = None
+    tensors: Mapping[str, Tensor] = MappingProxyType({})
+    note: str = ""
+
+
+def _weights_of(found: Found, ema: float | None) -> _Chosen:
+    """What ``load`` reads."""
     if found.weights is not None and ema is None:
-        return found.weights, 0
+        return _Chosen(found.weights)
     if found.folder is None:
         raise UserError(f"ema={ema:g} picks one of the averages that a run folder keeps; this is a single file.")
     checkpoint = _checkpoint(found)
     final = found.folder.weights_file
     if found.checkpoint is None and ema is None and final.is_file():
         trained_on = checkpoint is not None and weights.read_step(final) < checkpoint.step
-        return (_average(checkpoint, None), checkpoint.step) if checkpoint and trained_on else (final, 0)
+        return _Chosen(_first(checkpoint), checkpoint.step) if checkpoint and trained_on else _Chosen(final)
     if checkpoint is None:
         raise UserError(f"{found.folder.path} has no weights yet: no checkpoint was saved. Train on, then try again.")
-    return _average(checkpoint, ema), checkpoint.step
+    if ema is None:
+        return _Chosen(_first(checkpoint), checkpoint.step)
+    if (own := averages.nearest(checkpoint, ema)) is not None:
+        return _Chosen(averages.kept(checkpoint)[own], checkpoint.step, own)
+    built = averages.rebuilt(checkpoint, ema)
+    return _Chosen(_first(checkpoint), checkpoint.step, ema, built.tensors, built.note)
 
 
 def _checkpoint(found: Found) -> Checkpoint | None:
@@ -185,22 +244,11 @@ def _checkpoint(found: Found) -> Checkpoint | None:
     return checkpoint
 
 
-def averages(checkpoint: Checkpoint) -> dict[float, Path]:
-    """σ_rel → file, in the order of training's settings: the first is the one that is sampled."""
-    files = {width: checkpoint.path / f"ema-{width:.3f}.safetensors" for width in checkpoint.state["settings"]["ema"]}
-    return {width: file for width, file in files.items() if file.is_file()}
-
-
-def _average(checkpoint: Checkpoint, ema: float | None) -> Path:
-    kept = averages(checkpoint)
-    if ema is None:
-        return next(iter(kept.values()), checkpoint.path / "model.safetensors")
-    if f"{ema:.3f}" not in {f"{width:.3f}" for width in kept}:
-        known = ", ".join(f"{width:g}" for width in kept) or "none"
-        raise UserError(f"ema={ema:g} was not kept by this run. Kept: {known}. Train with ema={ema:g} to have it.")
-    return checkpoint.path / f"ema-{ema:.3f}.safetensors"
+def _first(checkpoint: Checkpoint) -> Path:
+    """The average that is sampled unless another is asked for; the weights themselves where none was kept."""
+    return next(iter(averages.kept(checkpoint).values()), checkpoint.path / "model.safetensors")
 
 
 def final_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """The averaged weights that become the final model."""
-    return checkpoint.tensors(_average(checkpoint, None).name.removesuffix(".safetensors"))
+    return checkpoint.tensors(_first(checkpoint).name.removesuffix(".safetensors"))

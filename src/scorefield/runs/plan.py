@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,23 @@ from typing import Any
 import torch
 
 from scorefield.data import Dataset, codec_for
+from scorefield.data.conditions import Scale
 from scorefield.errors import UserError
 from scorefield.options import SECTIONS
 from scorefield.registry import to_config
-from scorefield.runs import build, fit, recipes
+from scorefield.runs import build, networks, recipes
 from scorefield.runs.draft import Draft, rounded
 from scorefield.runs.folder import FORMAT
+from scorefield.runs.source import READING
 from scorefield.runs.story import rows_of
 
 MEASURED = 4096  # examples that σ_data is measured on
-UNET = {name: name for name in ("channels", "mult", "blocks", "attention", "heads", "dropout")}
-NET_OPTIONS = {"unet": UNET, "mlp": {"channels": "width", "blocks": "depth", "dropout": "dropout"}}  # option → argument
-LEARNS = {"unet": ("images", "signals"), "mlp": ("vectors",)}
-KIND_WORDS = {"images": "images", "vectors": "points and tables", "signals": "signals"}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A complete config and its story. ``origins`` maps dotted keys to "command line", "default" or "chosen: why"."""
+    """A complete config and its story. ``origins`` maps dotted keys to "command line", "recipe NAME", "default" or
+    "chosen: why"."""
 
     config: dict[str, Any]
     origins: dict[str, str]
@@ -46,28 +45,35 @@ class Plan:
         return replace(self, folder=folder, step=step)
 
 
-def plan(dataset: Dataset, options: dict[str, Any], given: Iterable[str] = (), device: str = "cpu") -> Plan:
+def plan(
+    dataset: Dataset,
+    options: dict[str, Any],
+    given: Iterable[str] = (),
+    device: str = "cpu",
+    said: Mapping[str, str] | None = None,
+) -> Plan:
     """Decide everything that training needs. ``options`` are resolved (None: choose); ``given`` names those the user
-    wrote; ``device`` is the type computed on (cpu, cuda, mps).
+    wrote; ``device`` is the type computed on (cpu, cuda, mps); ``said`` names those that somebody else wrote, such as
+    ``{"lr": "recipe digits"}``.
 
     Nothing is written and no memory is taken, so every fault is found first. Raises UserError: a model that cannot
     learn this data, a size that cannot be halved, classes asked of data without, anything a constructor refuses."""
-    draft = Draft(options, set(given))
-    model = _model(dataset, options)
-    recipe = recipes.recipe(dataset.kind, _edge(dataset), device)
+    draft = Draft(options, dict.fromkeys(given, "command line") | dict(said or {}))
+    model = networks.choose(dataset, options)
+    recipe = networks.recipe(dataset, model, device)
     classes = _classes(dataset, options)
     _data(draft, dataset)
-    codec = codec_for(dataset)
+    codec = codec_for(dataset, **_coding(dataset, options))
     sigma_data = round(_root_mean_square(dataset, codec), 4)
     draft.section("codec", to_config(codec), "chosen: what the data are made of")
-    _net(draft, dataset, model, recipe, classes, device)
+    networks.write(draft, dataset, model, recipe, classes, device)
     _noise(draft, dataset, sigma_data, recipe.level, classes)
     _train(draft, dataset, recipe, device)
     _sample(draft)
     for key, value in options.items():
         if key.partition(".")[0] in SECTIONS:
             draft.override(key, value)
-    _rehearse(draft.config, dataset.shape)
+    _rehearse(draft.config, build.encoded_shape(draft.config))
     return Plan(draft.config, draft.origins, tuple(draft.notes))
 
 
@@ -77,27 +83,6 @@ def _rehearse(config: dict[str, Any], shape: tuple[int, ...]) -> None:
     build.outline(config)(x, torch.tensor(0.5, dtype=torch.float64))
     build.objective(config), build.codec(config)
     build.settings(config).micro_batch(config["train"]["devices"])
-
-
-def _edge(dataset: Dataset) -> int:
-    shape = dataset.shape
-    return max(shape[1:]) if len(shape) > 1 else shape[0]
-
-
-def _model(dataset: Dataset, options: dict[str, Any]) -> str:
-    asked = options["model"]
-    model = recipes.MODELS[dataset.kind] if asked in (None, "auto") else asked
-    if dataset.kind not in LEARNS[model]:
-        shape = "×".join(map(str, dataset.shape))
-        learns = " and ".join(KIND_WORDS[kind] for kind in LEARNS[model])
-        raise UserError(
-            f"model={model} learns {learns}, but {dataset.name} holds {dataset.kind} of {shape}. "
-            f"Write model={recipes.MODELS[dataset.kind]}, or leave model out."
-        )
-    for name in set(UNET) - set(NET_OPTIONS[model]):
-        if options[name] is not None:
-            raise UserError(f"{name} is an option of model=unet; this run's model is {model}. Leave {name} out.")
-    return model
 
 
 def _classes(dataset: Dataset, options: dict[str, Any]) -> int:
@@ -113,10 +98,10 @@ def _classes(dataset: Dataset, options: dict[str, Any]) -> int:
 def _data(draft: Draft, dataset: Dataset) -> None:
     draft.config["format"] = FORMAT
     draft.value("data.source", dataset.source, "command line")
-    for name in ("size", "color", "label", "columns", "holdout", "strict", "cache"):
+    for name in READING:
         draft.option(f"data.{name}", name, None, "")
     draft.option("data.seed", "seed", 0, "")
-    found = {
+    found: dict[str, Any] = {
         "name": dataset.name,
         "kind": dataset.kind,
         "shape": list(dataset.shape),
@@ -126,8 +111,23 @@ def _data(draft: Draft, dataset: Dataset) -> None:
         "columns": list(dataset.columns),
         "fingerprint": dataset.fingerprint,
     }
+    if dataset.conditions is not None:
+        found["conditions"] = Scale.of(dataset.conditions, dataset.condition_names).to_json()
+    if dataset.schema:
+        found["schema"] = [column.to_dict() for column in dataset.schema]
+    if dataset.rate is not None:
+        found["rate"] = dataset.rate
     draft.section("data.found", found, "found in the data")
     draft.notes += dataset.notes
+
+
+def _coding(dataset: Dataset, options: dict[str, Any]) -> dict[str, str]:
+    """How the columns of a table become numbers, where somebody said."""
+    asked = {name: options[name] for name in ("scaling", "coding") if options.get(name) not in (None, "auto")}
+    if asked and dataset.kind != "table":
+        given = " ".join(f"{name}={word}" for name, word in asked.items())
+        raise UserError(f"{given} is for tables, but {dataset.name} holds {dataset.kind}. Leave it out.")
+    return asked
 
 
 def _root_mean_square(dataset: Dataset, codec: Any) -> float:
@@ -135,38 +135,6 @@ def _root_mean_square(dataset: Dataset, codec: Any) -> float:
     index = torch.linspace(0, len(dataset) - 1, min(len(dataset), MEASURED)).long()
     encoded = codec.encode(dataset.batch(index)["x"]).double()
     return max(encoded.square().mean().sqrt().item(), 1e-3)
-
-
-def _net(draft: Draft, dataset: Dataset, model: str, recipe: recipes.Recipe, classes: int, device: str) -> None:
-    option_of = {argument: option for option, argument in NET_OPTIONS[model].items()}
-    draft.value("net.type", model, _origin(draft, "model", f"chosen: the data are {dataset.kind}"))
-    arguments = FITTED[model](draft, dataset, recipe) | {"dropout": recipe.dropout}
-    why = f"for {dataset.kind} of {_edge(dataset)} on {device}"
-    for argument, value in arguments.items():
-        if argument in option_of:
-            draft.option(f"net.{argument}", option_of[argument], value, why)
-        else:
-            draft.value(f"net.{argument}", value, f"chosen: {why}")
-    if draft.options["heads"] is not None:
-        draft.option("net.heads", "heads", None, None)
-    draft.value("net.classes", classes, _origin(draft, "conditional", f"chosen: {classes or 'no'} classes in the data"))
-
-
-def _fit_unet(draft: Draft, dataset: Dataset, recipe: recipes.Recipe) -> dict[str, Any]:
-    channels, *edges = dataset.shape
-    draft.value("net.in_channels", channels, "found in the data")
-    draft.value("net.dims", len(edges), "found in the data")
-    draft.value("net.size", max(edges), "found in the data")
-    mult = draft.options["mult"] or fit.levels(draft, dataset, recipe.net["mult"])
-    return recipe.net | {"mult": mult, "attention": fit.attention(max(edges), len(mult), recipe.net["attention"])}
-
-
-def _fit_mlp(draft: Draft, dataset: Dataset, recipe: recipes.Recipe) -> dict[str, Any]:
-    draft.value("net.dim", dataset.shape[0], "found in the data")
-    return recipe.net
-
-
-FITTED: dict[str, Callable[[Draft, Dataset, recipes.Recipe], dict[str, Any]]] = {"unet": _fit_unet, "mlp": _fit_mlp}
 
 
 def _noise(draft: Draft, dataset: Dataset, sigma_data: float, level: float, classes: int) -> None:
@@ -184,7 +152,8 @@ def _noise(draft: Draft, dataset: Dataset, sigma_data: float, level: float, clas
     draft.value("objective.weight.type", weight, _origin(draft, "weight", f"chosen: goes with predict={predict}"))
     if weight == "edm":
         draft.value("objective.weight.sigma_data", sigma_data, "chosen: as the denoiser's")
-    draft.option("objective.label_dropout", "label_dropout", recipes.LABEL_DROPOUT if classes else 0.0, "for guidance")
+    told = classes or dataset.conditions is not None
+    draft.option("objective.label_dropout", "label_dropout", recipes.LABEL_DROPOUT if told else 0.0, "for guidance")
 
 
 def _times(
@@ -195,13 +164,13 @@ def _times(
     if law["type"] == "log-normal":
         law |= {"mean": round(level + math.log(2 * sigma_data), 4), "std": recipes.SPREADS[dataset.kind]}
     if asked:
-        return law, "command line"
+        return law, _origin(draft, "times", "command line")
     return {"type": "stratified", "times": law}, f"chosen: goes with schedule={schedule}; stratified for less variance"
 
 
 def _train(draft: Draft, dataset: Dataset, recipe: recipes.Recipe, device: str) -> None:
     limited = any(draft.options[name] is not None for name in ("steps", "images", "minutes"))
-    why = f"for {dataset.kind} of {_edge(dataset)} on {device}"
+    why = f"for {dataset.kind} of {networks.edge_of(dataset)} on {device}"
     draft.option("train.steps", "steps", None if limited else recipe.steps, why)
     draft.option("train.images", "images", None, "")
     draft.option("train.minutes", "minutes", None, "")
@@ -220,6 +189,7 @@ def _train(draft: Draft, dataset: Dataset, recipe: recipes.Recipe, device: str) 
     draft.value("train.device", device, _origin(draft, "device", "chosen: the best one found"))
     draft.option("train.devices", "devices", 1, None)
     draft.option("train.evaluate", "evaluate", True, None)
+    draft.option("train.tracker", "tracker", [], None)
 
 
 def _calendar(draft: Draft) -> None:
@@ -243,4 +213,4 @@ def _sample(draft: Draft) -> None:
 
 
 def _origin(draft: Draft, option: str, otherwise: str) -> str:
-    return "command line" if draft.chosen(option) else otherwise
+    return draft.origin(option, otherwise)

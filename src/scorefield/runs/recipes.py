@@ -74,8 +74,24 @@ SIGNALS: dict[str, dict[int, Recipe]] = {
     },
 }
 
-RECIPES = {"images": IMAGES, "vectors": VECTORS, "signals": SIGNALS}
-MODELS = {"images": "unet", "vectors": "mlp", "signals": "unet"}  # kind of data → network
+# Tables by number of columns.
+TABLES: dict[str, dict[int, Recipe]] = {
+    "cpu": {
+        4: Recipe(_mlp(192, 4), batch=512, lr=2e-3, steps=4000),
+        32: Recipe(_mlp(320, 4), batch=256, lr=2e-3, steps=8000),
+        512: Recipe(_mlp(512, 6), batch=256, lr=5e-4, steps=10000),
+    },
+    "gpu": {
+        4: Recipe(_mlp(256, 4), batch=2048, lr=2e-3, steps=8000),
+        32: Recipe(_mlp(512, 6), batch=2048, lr=1e-3, steps=20000),
+        512: Recipe(_mlp(1024, 6), batch=1024, lr=5e-4, steps=30000),
+    },
+}
+
+RECIPES = {"images": IMAGES, "vectors": VECTORS, "signals": SIGNALS, "table": TABLES}
+MODELS = {"images": "unet", "vectors": "mlp", "signals": "unet", "table": "mlp"}  # kind of data → network
+
+MOST_TOKENS = 1024  # of a transformer whose patches had to be smaller than its recipe's
 
 SCHEDULE = "edm"
 PREDICT = "edm"
@@ -93,7 +109,12 @@ TIMES: dict[str, dict[str, Any]] = {
 WEIGHTS = {"edm": "edm", "x0": "edm", "v": "edm", "flow": "flow", "eps": "simple", "score": "simple"}
 
 # ln σ ~ N(level + ln(σ_data/½), spread²): EDM's −1.2 and 1.2 were found for σ_data = ½, and what matters is σ/σ_data.
-SPREADS = {"images": 1.2, "vectors": 1.5, "signals": 1.4}  # densities with thin parts need the small levels too
+SPREADS = {
+    "images": 1.2,
+    "vectors": 1.5,
+    "signals": 1.4,
+    "table": 1.5,
+}  # densities with thin parts need the small levels too
 LABEL_DROPOUT = 0.1  # Ho and Salimans 2022
 
 TRAINING = {  # of every recipe
@@ -104,7 +125,10 @@ TRAINING = {  # of every recipe
     "precision": "auto",
     "compile": "auto",
     "channels_last": "auto",
+    "shard": "auto",
+    "recompute": "auto",
     "keep": 2,
+    "snapshots": 10,  # two profiles in float16 are the bytes of the weights once: ten times the weights in all
 }
 EMA = [0.10, 0.05]  # σ_rel; the first is sampled
 
@@ -118,16 +142,21 @@ OTHER_STEPS = "flow2pc", {"type": "rectified"}  # solver and grid for another nu
 LARGEST_BOTTOM = 16  # images that cannot be halved as often as the recipe does must at least come down to this edge
 
 
-def recipe(kind: str, edge: int, device: str) -> Recipe:
+def recipe(kind: str, edge: int, device: str, among: dict[str, dict[str, dict[int, Recipe]]] = RECIPES) -> Recipe:
     """The recipe for ``kind``; ``edge`` is the longest edge of images, columns of vectors, length of signals."""
-    table = RECIPES[kind]["cpu" if device == "cpu" else "gpu"]
+    table = among[kind]["cpu" if device == "cpu" else "gpu"]
     return next((row for limit, row in table.items() if edge <= limit), list(table.values())[-1])
 
 
 # Samples in a preview and in the report: a fraction of a minute of sampling. Images by the numbers in one example.
 PICTURED_IMAGES = {"cpu": {300: 64, 800: 36, 12_300: 16, 10**9: 4}, "gpu": {50_000: 64, 10**9: 16}}
-PICTURED = {"vectors": 800, "signals": 12}
-FILMED = {"images": (16, 24), "vectors": (600, 8), "signals": (6, 8)}  # kind → most samples and most frames of the film
+PICTURED = {"vectors": 800, "signals": 12, "table": 2000}
+FILMED = {
+    "images": (16, 24),
+    "vectors": (600, 8),
+    "signals": (6, 8),
+    "table": (1000, 8),
+}  # kind → most samples and most frames of the film
 
 # Samples that an evaluation draws at most, by the numbers in one example: what the device does in about a minute.
 EVALUATED = {

@@ -11,6 +11,7 @@ from scorefield.data import Dataset
 from scorefield.errors import UserError
 from scorefield.runs import account, env, recipes
 from scorefield.runs.citations import citations
+from scorefield.runs.disk import read_json
 from scorefield.runs.folder import RunFolder
 from scorefield.show.card import write_card
 from scorefield.show.embed import evenly
@@ -68,6 +69,8 @@ def _page(run: Run, folder: RunFolder, told: account.Account, real: Dataset | No
         losses=losses,
         metrics=told.metrics(),
         metrics_note=told.metrics_note(),
+        averages=_opened(folder.average_picture) if folder.average_picture.is_file() else None,
+        averages_caption=read_json(folder.average_file, {}).get("verdict", ""),
         data_story=told.data_story(),
         data_facts=told.data_facts(),
         data_notes=told.notes(),
@@ -123,7 +126,7 @@ def _opened(path: Path) -> Image.Image:
 
 def _film(run: Run, real: Dataset | None) -> list[Frame]:
     count, frames = recipes.FILMED[run.kind]
-    samples = run.preview(count, trajectory=True).thinned(frames)
+    samples = run.preview(count, data=real, trajectory=True).thinned(frames)
     levels = [_level(run, t) for t in samples.times]
     pictures = samples.pictures(_drawn_under(samples, real))
     return [Frame(image, f"noise {level:.3g} × signal") for image, level in zip(pictures, levels, strict=True)]
@@ -142,4 +145,6 @@ def _data_picture(real: Dataset) -> Image.Image:
     shown = real.x[: recipes.PICTURED.get(real.kind, SHOWN_REAL)]
     labels = None if real.labels is None else real.labels[: len(shown)]
     limits = None if real.kind == "images" else limits_of(shown)
-    return picture(shown, real.kind, labels=labels, classes=real.classes, columns=real.columns, limits=limits)
+    return picture(
+        shown, real.kind, labels=labels, classes=real.classes, columns=real.columns, schema=real.schema, limits=limits
+    )

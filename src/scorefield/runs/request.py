@@ -20,15 +20,18 @@ RENEWED = {
     "save": "save_every",
     "log": "log_every",
     "evaluate": "evaluate",
+    "tracker": "tracker",
     "accumulate": "accumulate",
     "precision": "precision",
     "compile": "compile",
     "channels_last": "channels_last",
+    "shard": "shard",
+    "recompute": "recompute",
 }
 
 
 # Two commands that differ only in these mean the same run: how long, where, and how much is told on the way.
-PASSING = frozenset((*LIMITS, *RENEWED, "name", "runs", "fresh", "cache"))
+PASSING = frozenset((*LIMITS, *RENEWED, "name", "runs", "fresh", "cache", "recipe"))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,13 @@ from scorefield.guidance import ClassifierFree
 from scorefield.noise import Gaussian
 from scorefield.registry import from_config
 from scorefield.runs import build
+from scorefield.runs.conditions import Asked
+from scorefield.runs.conditions import asked as asked_of
 from scorefield.runs.draft import settled
-from scorefield.runs.labels import asked_labels
+from scorefield.runs.labels import in_proportion
 from scorefield.runs.recipes import OTHER_STEPS, SAMPLING
 from scorefield.runs.samples import Samples
+from scorefield.runs.spread import batch_of, collected, over_processes, own_parts, parts_of, sharing
 from scorefield.runs.tables import Choice, choose
 from scorefield.sampling import noise_at
 from scorefield.sampling import trajectory as walk
@@ -27,10 +29,9 @@ from scorefield.solvers import Table, tabulate
 
 if TYPE_CHECKING:
     from scorefield.runs.loading import Run
+    from scorefield.training import World
 
 Progress = Callable[[int, int], None]  # (solver steps done, solver steps in all)
-NUMBERS_AT_ONCE = 2_000_000  # of x_t; a batch is as many examples as hold this many
-BATCH_LIMITS = 1, 2048
 PREVIEW_SEED = 0  # the same in every preview, so that the eye can compare them
 
 
@@ -46,10 +47,10 @@ class Walk:
     device: torch.device
     table: Table | None = None  # walked instead of solver over times, where there is one
 
-    def states(self, indices: range, labels: Tensor | None) -> Iterator[Any]:
+    def states(self, indices: range, asked: Asked) -> Iterator[Any]:
         """The steps of the examples ``indices``, with ``.x`` (B, *D) encoded."""
         rng = Rng.each(self.seed, indices)
-        cond: dict[str, Any] = {} if labels is None else {"label": labels[indices.start : indices.stop].to(self.device)}
+        cond: dict[str, Any] = asked.part(indices, self.device)
         with torch.no_grad():
             like = torch.empty(len(indices), *self.shape, device=self.device)
             x = noise_at(self.denoiser.process, self.times[0], like, rng)
@@ -58,6 +59,7 @@ class Walk:
             yield from walk(self.denoiser, x, rng=rng, **how, **cond)
 
 
+@over_processes
 def sample(
     run: Run,
     n: int = 16,
@@ -67,12 +69,14 @@ def sample(
     grid: str | None = None,
     eta: float | None = None,
     label: Any = None,
+    condition: Any = None,
     guidance: float | None = None,
     seed: int = 0,
     batch: int | None = None,
     schedule: str | None = None,
     table: Any = None,
     trajectory: bool = False,
+    devices: int | None = None,
     progress: Progress | None = None,
 ) -> Samples:
     """``n`` new examples of what the run learned.
@@ -80,40 +84,37 @@ def sample(
     ``steps``, ``solver`` and ``grid`` say how to walk (None: as the run's [sample] section, and, for another number of
     steps than there, where that names the usual solver, as docs/choose-a-solver.md advises); ``eta`` is fresh noise in
     each step, for solvers that take it. ``label`` is a class name or number, ``none``, or a sequence taken in turn;
-    None takes all classes in turn. ``guidance`` 1 is none. ``schedule`` walks under another noise schedule than that of
-    training. ``table`` is a tuned sampler, a file or a ``Table``; None takes that of the run folder for as many steps,
-    where it was tuned for these weights and this guidance and neither solver, grid, eta nor schedule is given; yes
-    insists on that, no does without. ``batch`` examples are computed at once. ``trajectory`` keeps every x_t for a
-    film. Raises UserError for a class, solver, grid or schedule that is not known, n or steps below 1, guidance without
-    classes, a table that cannot be read or was made for another schedule.
+    None takes all classes in turn, for a table as often as the data have them. ``condition`` holds the numbers of a run
+    that was trained with some: one row for all, rows taken in turn, NaN or ``none`` for a number left open; None leaves
+    all of them open. ``guidance`` 1 is none. ``schedule`` walks under another noise schedule than that of training.
+    ``table`` is a tuned sampler, a file or a ``Table``; None takes that of the run folder for as many steps, where it
+    was tuned for these weights and this guidance and neither solver, grid, eta nor schedule is given; yes insists on
+    that, no does without. ``batch`` examples are computed at once, by ``devices`` processes that share the batches.
+    ``trajectory`` keeps every x_t for a film. Raises UserError for a class, solver, grid or schedule that is not known,
+    n or steps below 1, guidance without classes, a table that cannot be read or was made for another schedule.
     """
     if batch is not None and batch < 1:
         raise UserError(f"batch must be at least 1, got {batch}.")
     if n < 1:
         raise UserError(f"n must be at least 1, got {n}. It is how many samples are drawn.")
     solver, grid, schedule = (settled(word) for word in (solver, grid, schedule))
-    labels = asked_labels(label, run.classes, n)
-    course, choice = _walk(run, steps, solver, grid, eta, guidance, seed, schedule, table, trajectory)
-    size = batch_of(run.shape) if batch is None else batch
+    asked = asked_of(run, in_proportion(run, n) if label is None else label, condition, n)
+    course, choice = course_of(run, steps, solver, grid, eta, guidance, seed, schedule, table, trajectory)
+    world = sharing(devices, run.device)
     drawn = _Drawn(run, course, choice, trajectory)
-    parts = [range(start, min(start + size, n)) for start in range(0, n, size)]
-    tell, each = progress or _say_nothing, len(course.times) - 1
+    parts = own_parts(parts_of(n, batch or batch_of(run.encoded, run.device.type)), world)
+    tell, each = progress or unseen, len(course.times) - 1
     for done, part in enumerate(parts):
-        drawn.take(part, labels, lambda step, before=done * each: tell(before + step, each * len(parts)))
-    return drawn.samples(labels, seed)
+        drawn.take(part, asked, lambda step, before=done * each: tell(before + step, each * len(parts)))
+    drawn.gather(world)
+    return drawn.samples(asked, seed)
 
 
-def _say_nothing(done: int, total: int) -> None:
-    pass
+def unseen(done: int, total: int) -> None:
+    """Progress that nobody watches."""
 
 
-def batch_of(shape: tuple[int, ...]) -> int:
-    """How many examples of ``shape`` are computed at once when nobody says."""
-    low, high = BATCH_LIMITS
-    return max(low, min(high, NUMBERS_AT_ONCE // math.prod(shape)))
-
-
-def _walk(
+def course_of(
     run: Run,
     steps: int | None,
     solver: str | None,
@@ -125,6 +126,8 @@ def _walk(
     table: Any,
     film: bool,
 ) -> tuple[Walk, Choice]:
+    """How ``sample`` with these options walks, and the table that it chose. ``film`` keeps the solver's own steps,
+    which may be more than one evaluation each. Raises UserError for everything that ``sample`` refuses."""
     usual = run.config["sample"]
     denoiser, scale = guided(run, run.denoiser if schedule is None else under(run.denoiser, schedule), guidance)
     count = usual["steps"] if steps is None else steps
@@ -134,16 +137,16 @@ def _walk(
     choice = choose(run, denoiser.process, table, steps=steps, guidance=scale, free=free, usual=schedule is None)
     if choice.table is not None:
         table = choice.table
-        return Walk(denoiser, table.times, None, seed, run.shape, run.device, table), choice
+        return Walk(denoiser, table.times, None, seed, run.encoded, run.device, table), choice
     own_solver, own_grid = usual["solver"], usual["grid"]
     if free and count != usual["steps"] and (own_solver, own_grid) == (SAMPLING["solver"], SAMPLING["grid"]):
         own_solver, own_grid = OTHER_STEPS
     times = build.grid(own_grid if grid is None else grid)(denoiser.process, count)
     made = build.solver(solver or own_solver, eta)
     if film or not made.tabulates:  # a film shows the steps of the solver, which may be more than one evaluation each
-        return Walk(denoiser, times, made, seed, run.shape, run.device), choice
+        return Walk(denoiser, times, made, seed, run.encoded, run.device), choice
     table = tabulate(made, denoiser.process, times)
-    return Walk(denoiser, table.times, None, seed, run.shape, run.device, table), choice
+    return Walk(denoiser, table.times, None, seed, run.encoded, run.device, table), choice
 
 
 def guided(run: Run, denoiser: Any, guidance: float | None) -> tuple[Any, float]:
@@ -151,7 +154,7 @@ def guided(run: Run, denoiser: Any, guidance: float | None) -> tuple[Any, float]
 
     Raises UserError where there are no classes to strengthen."""
     scale = run.config["sample"]["guidance"] if guidance is None else guidance
-    if scale != 1 and not run.classes:
+    if scale != 1 and not run.classes and run.conditions is None:
         raise UserError(f"guidance={scale:g} strengthens a class, but this run learned no classes. Leave guidance out.")
     return (denoiser if scale == 1 else ClassifierFree(denoiser, scale)), scale
 
@@ -173,9 +176,9 @@ class _Drawn:
     films: list[list[Tensor]] = field(default_factory=list)
     nfe: int = 0
 
-    def take(self, indices: range, labels: Tensor | None, tell: Callable[[int], None]) -> None:
+    def take(self, indices: range, asked: Asked, tell: Callable[[int], None]) -> None:
         states, step = [], None
-        for count, step in enumerate(self.course.states(indices, labels)):
+        for count, step in enumerate(self.course.states(indices, asked)):
             if self.trajectory:
                 states.append(self._decoded(step.x * self._scale(step.t)))
             tell(count)
@@ -184,21 +187,30 @@ class _Drawn:
         self.films.append(states)
         self.nfe = step.nfe
 
-    def samples(self, labels: Tensor | None, seed: int) -> Samples:
+    def gather(self, world: World) -> None:
+        """Take in what the other processes drew."""
+        self.parts, self.films = collected(self.parts, world), collected(self.films, world)
+        self.nfe = max(world.gathered(self.nfe))
+
+    def samples(self, asked: Asked, seed: int) -> Samples:
         run = self.run
         frames = tuple(torch.cat(states) for states in zip(*self.films, strict=True))
         return Samples(
             x=torch.cat(self.parts),
             kind=run.kind,
-            labels=labels,
+            labels=asked.labels,
             classes=run.classes,
+            conditions=asked.numbers,
+            condition_names=() if run.conditions is None else run.conditions.names,
             columns=run.columns,
+            schema=run.schema,
             nfe=self.nfe,
             seed=seed,
             times=tuple(self.course.times.tolist()) if frames else (),
             frames=frames,
             table=self.choice.path,
-            note=self.choice.note,
+            rate=run.rate,
+            note=" ".join(filter(None, (self.choice.note, asked.note, run.note))),
         )
 
     def _decoded(self, z: Tensor) -> Tensor:

@@ -11,12 +11,20 @@ import numpy as np
 import torch
 
 from scorefield.data import EMBEDDED, Dataset, open_data
+from scorefield.data.arrays import CONDITION
+from scorefield.data.conform import same_table
+from scorefield.data.schema import Column
+from scorefield.data.trees import HUB, name_of
 from scorefield.errors import UserError
 from scorefield.runs.disk import explained
 from scorefield.runs.folder import RunFolder
 
 Progress = Callable[[int, int], None]
-READING = ("size", "color", "label", "columns", "holdout", "strict", "cache")  # options that ``open_data`` takes
+# Options that ``open_data`` takes.
+READING = (
+    *("size", "color", "label", "condition", "columns", "categories", "holdout", "strict", "cache"),
+    *("rate", "seconds", "window", "stride", "split", "config", "streaming", "examples"),
+)
 ARRAYS = "data.npz"  # the source of a run that was given arrays: a file in its own folder
 SPLIT_SEED = 0  # of the held-out part and of procedural sets: runs of different seeds are compared on the same data
 
@@ -28,6 +36,7 @@ class Source(NamedTuple):
     identity: str
     name: str
     labels: Any = None
+    conditions: Any = None
 
     @property
     def in_memory(self) -> bool:
@@ -35,18 +44,19 @@ class Source(NamedTuple):
         return not isinstance(self.given, str | Path)
 
 
-def source_of(data: Any, labels: Any = None) -> Source:
+def source_of(data: Any, labels: Any = None, conditions: Any = None) -> Source:
     """Where the data come from. An array is identified by its content, a path by its absolute form.
 
     Raises UserError for an array that cannot be learned, and for nothing at all."""
     if data is None or (isinstance(data, str | Path) and not str(data)):
         raise UserError("No data were given. Write an embedded set such as digits, a folder of images, or a file.")
     if not isinstance(data, str | Path):
-        return Source(data, f"array {open_data(data, label=labels, holdout=0).fingerprint}", "array", labels)
+        opened = open_data(data, label=labels, condition=conditions, holdout=0)
+        return Source(data, f"array {opened.fingerprint}", "array", labels, conditions)
     if str(data) in EMBEDDED:
         return Source(str(data), str(data), str(data))
-    path = Path(data).expanduser().resolve()
-    return Source(str(data), str(path), path.stem if path.is_file() else path.name or "data")
+    identity = str(data) if str(data).startswith(HUB) else str(Path(data).expanduser().resolve())
+    return Source(str(data), identity, name_of(str(data)))
 
 
 def open_source(source: Source, options: dict[str, Any], progress: Progress | None = None) -> Dataset:
@@ -54,6 +64,8 @@ def open_source(source: Source, options: dict[str, Any], progress: Progress | No
     reading = {name: options[name] for name in READING if options.get(name) is not None}
     if source.labels is not None:
         reading["label"] = source.labels
+    if source.conditions is not None:
+        reading["condition"] = source.conditions
     return _opened(source.given, reading, progress)
 
 
@@ -62,8 +74,15 @@ def reopen(folder: RunFolder, config: dict[str, Any], progress: Progress | None 
     section = config["data"]
     reading = {name: section[name] for name in READING if section.get(name) is not None}
     given = str(folder.data_file) if section["source"] == ARRAYS else section["source"]
+    if section["source"] == ARRAYS and section["found"].get("conditions"):
+        reading["condition"] = CONDITION
     dataset = _opened(given, reading, progress)
     found = section["found"]
+    if dataset.schema and not same_table(dataset, [Column.from_dict(column) for column in found.get("schema", ())]):
+        raise UserError(
+            f"{section['source']} now holds other columns or categories than those that {folder.path} was trained on. "
+            "Give the data back, or train a new run with fresh=yes."
+        )
     if (dataset.kind, list(dataset.shape)) != (found["kind"], list(found["shape"])):
         raise UserError(
             f"{section['source']} now holds {dataset.kind} of {_by(dataset.shape)}, but {folder.path} was trained on "
@@ -77,6 +96,7 @@ def keep_arrays(folder: RunFolder, source: Source) -> None:
 
     Raises UserError on a full disk."""
     arrays = {"x": _numpy(source.given)} | ({} if source.labels is None else {"y": _numpy(source.labels)})
+    arrays |= {} if source.conditions is None else {CONDITION: _numpy(source.conditions)}
     with explained(folder.data_file):
         np.savez(folder.data_file, **arrays)  # pyrefly: ignore[bad-argument-type]
 

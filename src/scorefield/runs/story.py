@@ -27,14 +27,17 @@ def _data(found: dict[str, Any]) -> str:
     shape = "×".join(map(str, found["shape"]))
     classes = f", {len(found['classes'])} classes" if found["classes"] else ""
     held_out = f", {found['held_out']:,} held out" if found["held_out"] else ""
-    return f"{found['name']}  {found['examples']:,} {found['kind']} of {shape}{classes}{held_out}"
+    names = found.get("conditions", {}).get("names", ())
+    told = f", conditions {', '.join(names[:4])}{' …' if len(names) > 4 else ''}" if names else ""
+    return f"{found['name']}  {found['examples']:,} {found['kind']} of {shape}{classes}{told}{held_out}"
 
 
 def _model(plan: Plan) -> str:
     net = plan.config["net"]
     count = build.parameters(build.outline(plan.config))
-    details = {"unet": _unet, "mlp": _mlp}[net["type"]](net)
+    details = DETAILS[net["type"]](net)
     classes = ", class-conditional" if net.get("classes") else ""
+    classes += f", {net['condition']} condition{'s' * (net['condition'] > 1)}" if net.get("condition") else ""
     return f"{net['type']}  {readable(count)} parameters, {details}{classes}{_why(plan, 'net.channels', 'net.width')}"
 
 
@@ -46,6 +49,17 @@ def _unet(net: dict[str, Any]) -> str:
 
 def _mlp(net: dict[str, Any]) -> str:
     return f"{net['depth']} blocks of {net['width']}"
+
+
+def _transformer(net: dict[str, Any]) -> str:
+    return f"{net['depth']} blocks of {net['width']} with {net['heads']} heads"
+
+
+def _dit(net: dict[str, Any]) -> str:
+    return f"{_transformer(net)}, patches of {net['patch']}"
+
+
+DETAILS = {"unet": _unet, "edm2": _unet, "mlp": _mlp, "dit": _dit, "transformer": _transformer}
 
 
 def _noise(config: dict[str, Any]) -> str:

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from scorefield.errors import UserError
 from scorefield.runs import recipes
-from scorefield.runs.labels import asked_labels
+from scorefield.runs.conditions import asked as asked_of
+from scorefield.runs.conditions import usual as usual_of
 from scorefield.runs.sample import Progress, guided
 from scorefield.runs.tables import identity
 from scorefield.show.files import write_aside
 from scorefield.solvers import Table
-from scorefield.tuning import GRIDS, STARTS, TEACHER_STEPS, Look
+from scorefield.tuning import GRIDS, ROUND, STARTS, TEACHER_STEPS, TRIAL, TRIED, Look
 from scorefield.tuning import tune as fitted
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ SEARCH = 1.3  # evaluations of the gradient that an iteration of L-BFGS costs, l
 
 
 class Kept(NamedTuple):
-    """A table in a run folder, and what it gained: root-mean-square errors at the end against the teacher, in encoded
-    units, on ``held_out`` seeds that the tuning never saw; ``former`` is where a table that stood there went."""
+    """A table in a run folder, and what it gained: mean distances at the end from the teacher (root mean square over
+    coordinates, in encoded units) on ``held_out`` seeds that the tuning never saw; ``former`` is where a table that
+    stood there went."""
 
     path: Path
     table: Table
@@ -124,12 +126,10 @@ def at_once(shape: tuple[int, ...]) -> int:
 
 
 def _classes(run: Run, count: int) -> Callable[[range], dict[str, Tensor]] | None:
-    """The conditions of examples: all classes in turn, as ``sample`` takes them."""
-    labels = asked_labels(None, run.classes, count)
-    if labels is None:
-        return None
-    placed = labels.to(run.device)
-    return lambda part: {"label": placed[part.start : part.stop]}
+    """The conditions of examples: all classes in turn, as ``sample`` takes them; numbers as held-out data have them."""
+    told = {} if run.conditions is None else usual_of(run, count, run.dataset())
+    asked = asked_of(run, told.get("label"), told.get("condition"), count)
+    return (lambda part: asked.part(part, run.device)) if asked.part(range(1), run.device) else None
 
 
 def _store(folder: RunFolder, table: Table) -> tuple[Path, Path | None]:
@@ -152,7 +152,7 @@ def _free(path: Path) -> Path:
 
 
 class _Work(NamedTuple):
-    """Evaluations of the denoiser before the first iteration, in one, and the most iterations."""
+    """Evaluations of the denoiser before the first iteration (trials included), in one, and the most iterations."""
 
     before: int
     each: float
@@ -165,7 +165,8 @@ class _Work(NamedTuple):
 
 def _work(steps: int, batch: int, examples: int, held_out: int, iterations: int) -> _Work:
     chunks, unseen = -(-examples // batch), -(-held_out // batch)
-    before = (chunks + unseen) * TEACHER_STEPS + len(STARTS) * len(GRIDS) * steps
+    trials = TRIED * max(ROUND, TRIAL * iterations) * SEARCH * steps
+    before = round((chunks + unseen) * TEACHER_STEPS + len(STARTS) * len(GRIDS) * steps + trials)
     return _Work(before, SEARCH * chunks * steps, iterations)
 
 

@@ -15,16 +15,18 @@ from torch import nn
 from scorefield.core import Rng
 from scorefield.data import Dataset
 from scorefield.runs import build, env, recipes, weights
+from scorefield.runs.conditions import standardised
 from scorefield.runs.disk import append
 from scorefield.runs.display import Display, DisplayFactory, Silent
 from scorefield.runs.folder import RunFolder
 from scorefield.runs.loading import Run
 from scorefield.runs.plan import Plan
 from scorefield.runs.source import reopen, without_labels
+from scorefield.runs.trackers import SERVED, Session, Trackers
 from scorefield.show.files import write_aside
 from scorefield.show.film import save_picture
 from scorefield.show.grid import thumbnail
-from scorefield.training import Logged, PreviewDue, Saved, Started, Stopped, current_world, training_steps
+from scorefield.training import Logged, PreviewDue, Saved, Squeezed, Started, Stopped, current_world, training_steps
 
 WEIGHTS = 7, 1  # numbers folded with the seed for the first weights
 
@@ -37,8 +39,9 @@ def worker(path: str, make_display: DisplayFactory) -> dict[str, Any]:
     config = folder.config()
     train = config["train"]
     main = current_world(train["device"]).main
-    dataset = conditioned(reopen(folder, config), config)
-    recorder = Recorder(folder, config, dataset, make_display() if main else Silent()) if main else None
+    found = reopen(folder, config)
+    dataset = conditioned(found, config)
+    recorder = Recorder(folder, config, found, make_display() if main else Silent()) if main else None
     stopped = Stopped(0, "steps")
     for event in training_steps(
         initial(config),
@@ -65,8 +68,9 @@ def initial(config: dict[str, Any]) -> nn.Module:
 
 
 def conditioned(dataset: Dataset, config: dict[str, Any]) -> Dataset:
-    """Without labels where the network learns none."""
-    return dataset if config["net"].get("classes") else without_labels(dataset)
+    """As the network learns it: without labels where it learns none, with standardised numbers where it learns some."""
+    labelled = dataset if config["net"].get("classes") else without_labels(dataset)
+    return standardised(labelled, config)
 
 
 @dataclass
@@ -79,6 +83,7 @@ class Recorder:
     display: Display
     began: float = field(default_factory=monotonic)
     pictured: float = 0.0  # seconds spent on previews
+    trackers: Trackers | None = None
 
     def take(self, event: Any) -> None:
         """One event of the training loop."""
@@ -92,9 +97,12 @@ class Recorder:
         self._say(f"started at step {event.step}" if event.step == 0 else f"resumed at step {event.step}")
         for sentence in (*event.decisions, *event.warnings):
             self._say(sentence)
+        self.trackers = Trackers(Session(self.folder, self.config, event.step), self._warn).open()
 
     def logged(self, event: Logged) -> None:
         self._record("logged", **asdict(event))
+        if self.trackers is not None:
+            self.trackers.scalars(event.step, {name: getattr(event, name) for name in SERVED})
         self.display.logged(event)
 
     def preview(self, event: PreviewDue) -> None:
@@ -108,11 +116,19 @@ class Recorder:
     def _preview(self, event: PreviewDue) -> None:
         device = next(event.denoiser.parameters()).device
         run = Run(self.config, event.denoiser, build.codec(self.config), self.folder, event.step, device)
-        samples = run.preview()
+        samples = run.preview(data=self.dataset)
         path = self.folder.preview_file(event.step)
-        save_picture(path, samples.picture(reference(self.dataset)))
+        drawn = samples.picture(reference(self.dataset))
+        save_picture(path, drawn)
+        if self.trackers is not None:
+            self.trackers.picture(event.step, "samples", drawn)
         self._record("preview", step=event.step, path=str(path.relative_to(self.folder.path)))
-        self.display.preview(thumbnail(samples.x, samples.kind), path)
+        self.display.preview(thumbnail(samples.x, samples.kind, schema=samples.schema), path)
+
+    def squeezed(self, event: Squeezed) -> None:
+        """Said, and kept: memory that ran out says something about the machine."""
+        self._record("squeezed", **asdict(event))
+        self._warn(event.message)
 
     def saved(self, event: Saved) -> None:
         self._record("saved", step=event.step)
@@ -121,10 +137,16 @@ class Recorder:
     def stopped(self, event: Stopped) -> None:
         self._record("stopped", step=event.step, reason=event.reason, message=event.message)
         self._say(f"stopped at step {event.step}: {event.reason}. {event.message}".strip())
+        if self.trackers is not None:
+            self.trackers.close()
         self.display.stopped(replace(event, denoiser=None))
 
     def _record(self, kind: str, **values: Any) -> None:
         append(self.folder.metrics_file, json.dumps({"event": kind} | values))
+
+    def _warn(self, sentence: str) -> None:
+        self._say(sentence)
+        self.display.note(sentence)
 
     def _say(self, sentence: str) -> None:
         self.folder.note(sentence, env.now())
@@ -145,6 +167,7 @@ _TAKEN = {
     Started: Recorder.started,
     Logged: Recorder.logged,
     PreviewDue: Recorder.preview,
+    Squeezed: Recorder.squeezed,
     Saved: Recorder.saved,
     Stopped: Recorder.stopped,
 }

@@ -13,10 +13,11 @@ from scorefield.errors import UserError, suggest
 from .canvas import readable
 from .numbers import array
 from .plots import Drawing, Limits, histogram, lines, pairs, scatter, spans
+from .tables import Column, draw_table
 from .tiles import Layout, arrange, draw_tiles
 
-_DIMENSIONS = {"images": 4, "vectors": 2, "signals": 3}
-_SHAPES = {"images": "(N, C, H, W)", "vectors": "(N, D)", "signals": "(N, C, L)"}
+_DIMENSIONS = {"images": 4, "vectors": 2, "signals": 3, "table": 2}
+_SHAPES = {"images": "(N, C, H, W)", "vectors": "(N, D)", "signals": "(N, C, L)", "table": "(N, C)"}
 
 
 def picture(
@@ -26,6 +27,7 @@ def picture(
     labels: object | None = None,
     classes: Sequence[str] = (),
     columns: Sequence[str] = (),
+    schema: Sequence[Column] = (),
     reference: object | None = None,
     limits: Limits | None = None,
     across: int | None = None,
@@ -36,7 +38,8 @@ def picture(
 
     x          tensor or array. kind "images": uint8 (N, C, H, W), C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA (of more
                channels the first three); "vectors": (N, D), a histogram for D = 1, a scatter with equal axes for D = 2,
-               else a pair plot of the first four columns; "signals": (N, C, L), one line plot each.
+               else a pair plot of the first four columns; "signals": (N, C, L), one line plot each; "table": (N, C),
+               NaN where a value is missing, a histogram or the shares of categories for each column of ``schema``.
     labels     (N,) class numbers, -1 for none: a caption under images and signals, the colour of points.
     classes    names of the classes; columns: names of the columns of vectors or of the channels of signals.
     reference  real data of the same kind (any number), shown in grey below vectors and signals; images ignore it.
@@ -54,9 +57,10 @@ def picture(
     numbers = None if labels is None else array(labels).reshape(-1).astype(np.int64)
     if numbers is not None and len(numbers) != len(values):
         raise UserError(f"{len(values)} {kind} came with {len(numbers)} labels. Give one label for each.")
-    if kind != "vectors":
+    if kind not in ("vectors", "table"):
         values, numbers = values[:max_items], None if numbers is None else numbers[:max_items]
-    return _DRAW[kind](_Asked(values, numbers, tuple(classes), tuple(columns), real, limits, across, title))
+    named = tuple(classes), tuple(columns)
+    return _DRAW[kind](_Asked(values, numbers, *named, real, limits, across, title, tuple(schema)))
 
 
 def limits_of(x: object, reference: object | None = None) -> list[tuple[float, float]]:
@@ -76,12 +80,12 @@ def layout_of(x: object, **options: object) -> Layout:
     return arrange(count, height, width, **options)  # type: ignore[arg-type]
 
 
-def thumbnail(x: object, kind: str, *, width: int = 80, rows: int = 4) -> Image.Image:
+def thumbnail(x: object, kind: str, *, width: int = 80, rows: int = 4, schema: Sequence[Column] = ()) -> Image.Image:
     """The same for a terminal, at most ``width`` pixels wide and without words: images at their own size (or shrunk
     so that four fit in a row) with one pixel between them, at most ``rows`` rows; other kinds a small ``picture``."""
     values = _checked(array(x), kind)
     if kind != "images":
-        return _bare(values, kind, width)
+        return _bare(values, kind, width, schema)
     height, wide = values.shape[2:]
     shrink = max(1, -(-(wide + 1) * 4 // (width + 1)))
     layout = Layout(1, height, wide, 1, 1, shrink, gap=1, margin=0)
@@ -90,8 +94,8 @@ def thumbnail(x: object, kind: str, *, width: int = 80, rows: int = 4) -> Image.
     return draw_tiles(values[:count], Layout(count, height, wide, across, 1, shrink, gap=1, margin=0))
 
 
-def _bare(values: np.ndarray, kind: str, width: int) -> Image.Image:
-    drawn = picture(values, kind, max_items=6)
+def _bare(values: np.ndarray, kind: str, width: int, schema: Sequence[Column]) -> Image.Image:
+    drawn = picture(values, kind, max_items=6, schema=schema)
     return drawn.resize((width, max(2, round(drawn.height * width / drawn.width))), Image.Resampling.BOX)
 
 
@@ -117,6 +121,7 @@ class _Asked:
     limits: Limits | None
     across: int | None
     title: str | None
+    schema: tuple[Column, ...] = ()
 
     def captions(self) -> tuple[str, ...]:
         """The class of each example by name, by number where it has no name in the font, nothing for no class."""
@@ -153,4 +158,13 @@ def _signals(asked: _Asked) -> Image.Image:
     return lines(replace(drawing, captions=asked.captions()))
 
 
-_DRAW: dict[str, Callable[[_Asked], Image.Image]] = {"images": _images, "vectors": _vectors, "signals": _signals}
+def _table(asked: _Asked) -> Image.Image:
+    return draw_table(asked.x, asked.reference, asked.schema, asked.title) if asked.schema else _vectors(asked)
+
+
+_DRAW: dict[str, Callable[[_Asked], Image.Image]] = {
+    "images": _images,
+    "vectors": _vectors,
+    "signals": _signals,
+    "table": _table,
+}

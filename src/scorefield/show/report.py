@@ -108,7 +108,8 @@ def _metrics(report: Report) -> str:
 
 
 def _metric(metric: Metric) -> str:
-    details = "".join(f"<small>{escape(words)}</small>" for words in (metric.features, metric.n) if words)
+    small = (metric.n, metric.features, metric.se_from)
+    details = "".join(f"<small>{escape(words)}</small>" for words in small if words)
     floor = "" if metric.floor is None else escape(with_error(metric.floor, metric.floor_se))
     return (
         f"<tr><td>{escape(metric.name)}{details}</td>"
@@ -116,6 +117,10 @@ def _metric(metric: Metric) -> str:
         f'<td class="number" data-name="floor">{floor or "not known"}</td>'
         f"<td>{whisker(metric)}</td><td>{escape(read(metric))}</td></tr>"
     )
+
+
+def _averages(report: Report) -> str:
+    return _figure(report.averages, "Widths of the averaged weights", report.averages_caption, _DATA)
 
 
 def _data(report: Report) -> str:
@@ -164,6 +169,7 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Report], str]], ...] = (
     ("history", "Samples over the training", _history),
     ("loss", "Loss", _loss),
     ("metrics", "How good it is", _metrics),
+    ("averages", "Averages of the weights", _averages),
     ("data", "The data", _data),
     ("python", "In Python", _python),
     ("config", "Configuration", _config),

@@ -32,6 +32,7 @@ class Metric:
     n                   numbers of samples and real examples in words, such as ``1,000 against 898``.
     features            what was compared, such as ``pixels`` or ``random convolutions, seed 0``.
     reading             a sentence in plain language; where it is empty ``read`` writes one.
+    se_from             how the standard errors were found.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Metric:
     n: str = ""
     features: str = ""
     reading: str = ""
+    se_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Report:
     steps, losses    the loss curve, (N,) each.
     loss_caption     a sentence under it.
     metrics          measured numbers; metrics_note says how they were measured.
+    averages         a chart of widths of the averaged weights; averages_caption says which is best.
     data_story       a sentence about the data; data_facts (name, value) pairs; data_notes conversions made, in
                      sentences; data_picture a grid of real data.
     config           the complete configuration; command the line that started the run.
@@ -102,6 +105,8 @@ class Report:
     loss_caption: str = ""
     metrics: Sequence[Metric] = ()
     metrics_note: str = ""
+    averages: Image.Image | None = None
+    averages_caption: str = ""
     data_story: str = ""
     data_facts: Sequence[tuple[str, str]] = ()
     data_notes: Sequence[str] = ()
