@@ -126,9 +126,6 @@ def _tuned(rows: list[dict[str, Any]]) -> list[str]:
         ratios = [row["tuned"]["ratio"] for row in found if row["nfe"] == nfe]
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
         lines.append(f"| {nfe} | {mean:.1f} | {min(ratios):.2f} | {sum(r >= 2 for r in ratios)} of {len(ratios)} |")
-    digits = [row["tuned"]["ratio"] >= 2 for row in found if row["problem"] == "digits"]
-    lines += ["", f"On the network trained on digits {sum(digits)} of {len(digits)} tables halve the error;"]
-    lines += ["`benchmarks/results/accuracy.md` says what works against them on the mixtures."]
     return lines
 
 

@@ -109,10 +109,10 @@ def digits(weights: dict[str, Tensor]) -> Callable[[Any], Any]:
 
 
 PROBLEMS: dict[str, tuple[tuple[int, ...], str]] = {  # shape of the noise, what it is
-    "mixture-2": ((128, 2), "eight round Gaussians on a circle, exact denoiser"),
-    "mixture-16": ((64, 16), "ten nearly flat Gaussians in 16 dimensions, exact denoiser"),
-    "mixture-256": ((48, 256), "ten Gaussians with the spectrum of pictures in 256 dimensions, exact denoiser"),
-    "digits": ((32, 1, 8, 8), "a residual MLP trained on the embedded 8 × 8 digits"),
+    "mixture-2": ((512, 2), "eight round Gaussians on a circle, exact denoiser"),
+    "mixture-16": ((256, 16), "ten nearly flat Gaussians in 16 dimensions, exact denoiser"),
+    "mixture-256": ((192, 256), "ten Gaussians with the spectrum of pictures in 256 dimensions, exact denoiser"),
+    "digits": ((96, 1, 8, 8), "a residual MLP trained on the embedded 8 × 8 digits"),
 }
 
 

@@ -104,9 +104,9 @@ def test_progress_is_told_and_conditions_reach_the_denoiser():
             asked.update(label.tolist())
             return exact(x, t)
 
-    few = FEW | {"iterations": 20, "batch": 50}
+    few = FEW | {"iterations": 30, "batch": 50}
     tune(Conditional(), (2,), 3, cond=lambda part: {"label": torch.tensor(part)}, tell=seen.append, **few)
-    assert [look.iteration for look in seen] == [10, 20] and seen[-1].held_out <= seen[0].held_out
+    assert [look.iteration for look in seen] == [20, 30] and seen[-1].held_out <= seen[0].held_out
     assert asked == set(range(128))
 
 
