@@ -171,21 +171,24 @@ def renewed(row: dict[str, Any], found: list[list]) -> dict[str, Any]:
     return kept | new | ({"tuned": row["tuned"]} if "tuned" in row else {})
 
 
-def tuned_job(problem: str, schedule: str, weights: dict[str, Tensor]) -> list[dict[str, Any]]:
-    """What ``tune`` makes of each of the smallest budgets: tuned on other starts, measured on ours."""
+def tuned_job(
+    problem: str, schedule: str, budgets: list[int], examples: int, iterations: int, weights: dict[str, Tensor]
+) -> list[dict[str, Any]]:
+    """What ``tune`` makes of each of the budgets: tuned on ``examples`` other starts, measured on ours."""
     torch.set_num_threads(1)
-    examples = EXAMPLES[problem]
     asked, start = problems.denoiser(problem, schedule, weights), problems.noise(problem)
     truth, rows = problems.endpoint(asked, start), []
-    for nfe in TUNED:
+    for nfe in budgets:
         began = time.process_time()
-        how = {"examples": examples, "held_out": examples, "iterations": 200, "dtype": torch.float64}
+        how = {"examples": examples, "held_out": examples, "iterations": iterations, "dtype": torch.float64}
         found = tune(asked, start.shape[1:], nfe, **how)
         seconds = time.process_time() - began
         x = asked.process.schedule(found.table.times[0]).sigma * start
         end = list(sf.trajectory(asked, x, table=found.table))[-1]
         error = _short(far(end.x, truth))
-        entry = {"error": error, "nfe": end.nfe, "begun_with": found.begun_with, "cpu_seconds": round(seconds, 1)}
+        entry = {"error": error, "nfe": end.nfe, "begun_with": found.begun_with}
+        entry |= {"examples": examples, "iterations": iterations}
+        entry["cpu_seconds"] = round(seconds, 1)
         rows.append({"problem": problem, "schedule": schedule, "nfe": nfe, "tuned": entry})
     return rows
 
@@ -304,17 +307,27 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one problem, two schedules, three budgets; prints only")
     parser.add_argument("--ours", action="store_true", help="only scorefield anew; the peers' results stay")
     parser.add_argument("--tuned", action="store_true", help="add tuned tables to the results that are there")
-    parser.add_argument("--only", nargs="*", metavar="PROBLEM:SCHEDULE", help="with --tuned: these alone anew")
+    parser.add_argument("--only", nargs="*", metavar="PROBLEM:SCHEDULE:NFE", help="with --tuned: these alone, anew")
+    parser.add_argument(
+        "--examples", type=int, help="with --tuned: learn from so many starts, not from the usual number"
+    )
+    parser.add_argument("--iterations", type=int, default=200, help="with --tuned: at most so many")
     parser.add_argument("--jobs", type=int, default=2, help="processes, one core each")
     arguments = parser.parse_args()
     chosen = QUICK if arguments.quick else {}
     schedules = chosen.get("schedules", problems.SCHEDULES)
     work = [(problem, schedule) for problem in chosen.get("problems", problems.PROBLEMS) for schedule in schedules]
-    work = [one for one in work if arguments.only is None or ":".join(one) in arguments.only]
+    fit = {
+        one: [n for n in TUNED if arguments.only is None or ":".join((*one, str(n))) in arguments.only] for one in work
+    }
+    work = [one for one in work if fit[one]]
     weights = problems.trained() if any(problem == "digits" for problem, _ in work) else {}
     with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
         if arguments.tuned:
-            waiting = [pool.submit(tuned_job, *one, weights) for one in work]
+            learnt = {problem: arguments.examples or usual for problem, usual in EXAMPLES.items()}
+            waiting = [
+                pool.submit(tuned_job, *one, fit[one], learnt[one[0]], arguments.iterations, weights) for one in work
+            ]
         else:
             budgets = list(chosen.get("budgets", BUDGETS))
             waiting = [pool.submit(job, *one, budgets, weights, arguments.ours) for one in work]
