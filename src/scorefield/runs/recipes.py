@@ -176,7 +176,8 @@ class Tuning(NamedTuple):
 # By the numbers in one example: a few minutes of the device at six steps.
 TUNED = {
     "cpu": {
-        100: Tuning(512, 256, 120),
+        32: Tuning(512, 256, 120),
+        100: Tuning(128, 64, 60),
         300: Tuning(64, 64, 40),
         3_100: Tuning(24, 24, 30),
         12_300: Tuning(12, 12, 20),
