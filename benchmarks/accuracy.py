@@ -307,7 +307,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one problem, two schedules, three budgets; prints only")
     parser.add_argument("--ours", action="store_true", help="only scorefield anew; the peers' results stay")
     parser.add_argument("--tuned", action="store_true", help="add tuned tables to the results that are there")
-    parser.add_argument("--only", nargs="*", metavar="PROBLEM:SCHEDULE:NFE", help="with --tuned: these alone, anew")
+    parser.add_argument("--only", nargs="*", metavar="PROBLEM:SCHEDULE[:NFE]", help="with --tuned: these alone, anew")
     parser.add_argument(
         "--examples", type=int, help="with --tuned: learn from so many starts, not from the usual number"
     )
@@ -317,9 +317,9 @@ def main() -> None:
     chosen = QUICK if arguments.quick else {}
     schedules = chosen.get("schedules", problems.SCHEDULES)
     work = [(problem, schedule) for problem in chosen.get("problems", problems.PROBLEMS) for schedule in schedules]
-    fit = {
-        one: [n for n in TUNED if arguments.only is None or ":".join((*one, str(n))) in arguments.only] for one in work
-    }
+    only = arguments.only
+    named = lambda *words: only is None or ":".join(words) in only  # noqa: E731
+    fit = {one: [nfe for nfe in TUNED if named(*one) or named(*one, str(nfe))] for one in work}
     work = [one for one in work if fit[one]]
     weights = problems.trained() if any(problem == "digits" for problem, _ in work) else {}
     with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
