@@ -6,12 +6,14 @@ python benchmarks/training.py sizes=28x28x1 rounds=3 batch=32 threads=2 clock=wa
 
 A step of everyone is the same work on the same data in memory: noise, EDM's loss, gradients, clipping, AdamW, one
 average of the weights. Ours goes through `training_steps`, with all it watches; the peers' loop stands below, with
-the fused AdamW and the foreach average, which are the fastest of torch, in each of their settings. The contenders take
-turns in one process, so a busy moment hits all alike: what counts is the ratio within a turn.
+the fused AdamW and the foreach average, which are the fastest of torch, in each of their settings. Each contender is a
+process of its own, because how memory is given back belongs to a process (`training.pages`); they step in turn, so a
+busy moment hits all alike: what counts is the ratio within a turn.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib.metadata
 import platform
@@ -46,6 +48,7 @@ GIVEN = {
 RESULTS = Path(__file__).parent / "results"
 WARM = 2  # steps before the clock
 EXAMPLES = 256
+CLOCKS = {"cpu": time.process_time, "wall": time.perf_counter}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 COLUMNS = (
     "network, precision, layout",
@@ -62,7 +65,7 @@ Made by `{words}` ({versions}; {machine}). Batch {batch}; medians of {rounds} st
 median over turns of the other's time by ours. Noise, EDM's loss, gradients, clipping, AdamW and one average for
 everybody. GFLOP are those of one image, forward, by torch's counter; ours on a CPU executes the fewer in brackets,
 because doubling is folded into the convolution behind it. The share of the product's FLOP/s counts the plain form.
-Memory is the peak of a fresh process above what it held before its network was made.
+Memory is the peak of a contender's own process above what it held before its network was made.
 
 """
 
@@ -174,38 +177,32 @@ def stepper(contender: Contender, size: str, given: dict[str, str]) -> Callable[
     return (theirs if contender.who in PEERS else ours)(contender, size, given)
 
 
-def measure(size: str, given: dict[str, str]) -> dict[Contender, list[float]]:
-    """Seconds of a step, turn by turn."""
-    clock = {"cpu": time.process_time, "wall": time.perf_counter}[given["clock"]]
-    cuda = given["device"] == "cuda"
-    steps = {contender: stepper(contender, size, given) for contender in contenders(given)}
-    spent: dict[Contender, list[float]] = {contender: [] for contender in steps}
-    for turn in range(WARM + int(given["rounds"])):
-        for contender, step in steps.items():
-            start = clock()
-            step()
-            if cuda:
-                torch.cuda.synchronize()
-            if turn >= WARM:
-                spent[contender].append(clock() - start)
-    return spent
-
-
-def memory_of(contender: Contender, size: str, given: dict[str, str]) -> float:
-    """Mebibytes at the peak of three steps above what the process had before its network was made."""
-    if given["device"] == "cuda":
+def work(contender: Contender, size: str, given: dict[str, str]) -> None:
+    """Be one contender: a line ``seconds`` for each line read, at the end of the input one with the peak of memory."""
+    clock, cuda = CLOCKS[given["clock"]], given["device"] == "cuda"
+    small = stepper(contender, size, given | {"batch": "1"})
+    small()  # its libraries are loaded now
+    del small
+    gc.collect()
+    if cuda:
         torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
     else:
-        build(contender.who, size)  # its libraries are loaded now
-        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # what the small step gave back is nobody's
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew here
-        before = _resident("VmRSS")
+    before = torch.cuda.memory_allocated() if cuda else _resident("VmRSS")
     step = stepper(contender, size, given)
-    for _ in range(3):
+    for _ in sys.stdin:
+        start = clock()
         step()
-    after = torch.cuda.max_memory_allocated() if given["device"] == "cuda" else _resident("VmHWM")
-    return (after - before) / 2**20
+        if cuda:
+            torch.cuda.synchronize()
+        _say(clock() - start)
+    _say(((torch.cuda.max_memory_allocated() if cuda else _resident("VmHWM")) - before) / 2**20)
+
+
+def _say(value: float) -> None:
+    sys.stdout.write(f"@{value}\n")
+    sys.stdout.flush()
 
 
 def _resident(name: str) -> int:
@@ -213,12 +210,41 @@ def _resident(name: str) -> int:
     return 1024 * int(next(line.split()[1] for line in lines if line.startswith(name)))
 
 
-def fresh_memory(contender: Contender, size: str, given: dict[str, str]) -> float:
-    """``memory_of`` in a process of its own."""
-    words = [f"{key}={value}" for key, value in given.items() if key != "sizes"]
-    code = [sys.executable, __file__, f"sizes={size}", *words, f"memory={contenders(given).index(contender)}"]
-    done = subprocess.run(code, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+class Worker:
+    """A contender in a process of its own: how memory is given back is a property of the process."""
+
+    def __init__(self, number: int, size: str, given: dict[str, str]) -> None:
+        words = [f"{key}={value}" for key, value in (given | {"sizes": size, "work": str(number)}).items()]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen([sys.executable, __file__, *words], stdin=pipe, stdout=pipe, text=True)
+
+    def step(self) -> float:
+        """Seconds of one step."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return self._read()
+
+    def memory(self) -> float:
+        """Mebibytes at the peak, and the end of the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self._read()
+
+    def _read(self) -> float:
+        assert self.process.stdout is not None
+        return float(next(line for line in self.process.stdout if line[:1] == "@")[1:])
+
+
+def measure(size: str, given: dict[str, str]) -> dict[Contender, tuple[list[float], float]]:
+    """Seconds of a step, turn by turn, and mebibytes of memory."""
+    workers = {contender: Worker(i, size, given) for i, contender in enumerate(contenders(given))}
+    spent: dict[Contender, list[float]] = {contender: [] for contender in workers}
+    for turn in range(WARM + int(given["rounds"])):
+        for contender, worker in workers.items():
+            seconds = worker.step()
+            spent[contender] += [seconds] if turn >= WARM else []
+    return {contender: (spent[contender], worker.memory()) for contender, worker in workers.items()}
 
 
 def peak(device: str, dtype: torch.dtype) -> float:
@@ -243,7 +269,7 @@ def rows(size: str, given: dict[str, str]) -> Iterator[str]:
     costs = {who: cost(build(who, size), size) for who in ("scorefield", *(peer for peer in PEERS if installed(peer)))}
     executed = f" ({cost(build('scorefield', size), size, 'cpu')[1] / 1e9:.3f})" if given["device"] == "cpu" else ""
     spent = measure(size, given)
-    base = spent[next(iter(spent))]
+    base = spent[next(iter(spent))][0]
     products = ", ".join(f"{precision} {flops / 1e9:.0f} GFLOP/s" for precision, flops in peaks.items())
     yield from (
         f"## {size}",
@@ -251,7 +277,7 @@ def rows(size: str, given: dict[str, str]) -> Iterator[str]:
         f"What auto says: {said[0]} {said[1]} A large product: {products}.",
     )
     yield from ("", f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|")
-    for contender, times in spent.items():
+    for contender, (times, memory) in spent.items():
         parameters, flops = costs[contender.who]
         rate = int(given["batch"]) / statistics.median(times)
         ratio = statistics.median(their / mine for their, mine in zip(times, base, strict=True))
@@ -263,7 +289,7 @@ def rows(size: str, given: dict[str, str]) -> Iterator[str]:
             f"{rate:.1f}",
             f"{ratio:.2f}",
             f"{share:.0%}",
-            f"{fresh_memory(contender, size, given):.0f}",
+            f"{memory:.0f}",
         )
         yield f"| {' | '.join(cells)} |"
     yield ""
@@ -277,12 +303,11 @@ def versions() -> str:
 
 
 def main() -> None:
-    """Print the tables and write them; with ``memory=`` print the memory of one contender."""
+    """Print the tables and write them; with ``work=`` be one of the contenders."""
     given = GIVEN | dict(word.split("=", 1) for word in sys.argv[1:])
     torch.set_num_threads(int(given["threads"]))
-    if "memory" in given:
-        which = contenders(given)[int(given["memory"])]
-        sys.stdout.write(f"{memory_of(which, given['sizes'], given)}\n")
+    if "work" in given:
+        work(contenders(given)[int(given["work"])], given["sizes"], given)
         return
     cuda = given["device"] == "cuda"
     seconds = "wall seconds" if cuda or given["clock"] == "wall" else "CPU seconds of the process"

@@ -72,7 +72,7 @@ FAULTS = {
     "word": (
         "a,b\n1,2\n3,x\n",
         {},
-        "'{}': row 3, column 'b' holds 'x', which is not a number, while 1 other cells are. Write an empty cell where "
+        "'{}': row 3, column 'b' holds 'x', which is not a number, as the other cell is. Write an empty cell where "
         "no number is known, or take the column as words: categories=b.",
     ),
     "infinity": (

@@ -28,10 +28,21 @@ def normal(*shape: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    "channels, groups", [(1, 1), (3, 1), (32, 8), (48, 12), (100, 25), (128, 32), (144, 24), (7, 1)]
+    "channels, each, groups",
+    [
+        (1, 4, 1),
+        (3, 4, 1),
+        (32, 4, 8),
+        (100, 4, 25),
+        (128, 4, 32),
+        (144, 4, 24),
+        (7, 4, 1),
+        (32, 16, 2),
+        (1024, 16, 32),
+    ],
 )
-def test_group_norm_takes_the_most_groups_that_divide(channels: int, groups: int) -> None:
-    assert group_norm(channels).num_groups == groups
+def test_group_norm_takes_the_most_groups_that_divide(channels: int, each: int, groups: int) -> None:
+    assert group_norm(channels, each).num_groups == groups
 
 
 def test_level_features_tell_all_levels_apart_and_their_distance_grows_with_the_gap() -> None:

@@ -166,10 +166,14 @@ def _words(cells: Cells, distinct: Sequence[str]) -> tuple[Column, np.ndarray]:
     held = sum(cell in numbers for cell, known in zip(cells.text, cells.known, strict=True) if known)
     if 2 * held >= cells.known.sum() and not any(map(_CODE.fullmatch, numbers)):
         raise UserError(
-            f"{cells.first(strange.__contains__)}, which is not a number, while {held:,} other cells are. Write an "
+            f"{cells.first(strange.__contains__)}, which is not a number, as {_others(held)}. Write an "
             f"empty cell where no number is known, or take the column as words: categories={cells.name}."
         )
     return _categories(cells, distinct)
+
+
+def _others(count: int) -> str:
+    return "the other cell is" if count == 1 else f"{count:,} other cells are"
 
 
 _FORMS = (

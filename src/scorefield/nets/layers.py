@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as rematerialise
 
 from ..errors import UserError
-from .fast import Pointwise, convolve_doubled
+from .fast import Pointwise, convolve_doubled, modulated
 from .rules import known_classes, known_numbers
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d}
@@ -40,9 +40,11 @@ def zero(module: nn.Module) -> nn.Module:
     return module
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
-    """Group norm with min(32, C // 4) groups as DDPM++ (Song et al. 2021), or the next fewer that divide C."""
-    most = max(1, min(32, channels // 4))
+def group_norm(channels: int, each: int = 16) -> nn.GroupNorm:
+    """Group norm of ``each`` channels a group and at most 32 groups, or the next fewer that divide C. 16 was the best
+    of Wu & He 2018, tab. 3, and where channels lie last it is computed twice as fast as the 4 of the diffusion papers.
+    """
+    most = max(1, min(32, channels // each))
     return nn.GroupNorm(next(groups for groups in range(most, 0, -1) if channels % groups == 0), channels)
 
 
@@ -198,7 +200,8 @@ class ResidualBlock(nn.Module):
 
     x (B, inputs, *S), told (B or 1, width) → (B, outputs, *S′). ``resample`` (Halve or Double) acts on both branches
     before the first convolution. ``rescale`` multiplies the sum by 1/√2, which keeps its variance (DDPM++);
-    ``project`` puts a 1×1 convolution on the skip even where the channels agree. The branch starts at zero.
+    ``project`` puts a 1×1 convolution on the skip even where the channels agree; ``group`` channels are normed
+    together. The branch starts at zero.
     """
 
     def __init__(
@@ -213,27 +216,28 @@ class ResidualBlock(nn.Module):
         rescale: bool = False,
         project: bool = False,
         resample: Halve | Double | None = None,
+        group: int = 16,
     ) -> None:
         super().__init__()
         self.scale_shift, self.gain = scale_shift, math.sqrt(0.5) if rescale else 1.0
         self.trailing = (1,) * dims  # the spatial axes a condition is broadcast over
-        self.norm_in, self.conv_in = group_norm(inputs), convolution(dims, inputs, outputs)
+        self.norm_in, self.conv_in = group_norm(inputs, group), convolution(dims, inputs, outputs)
         self.resample: Any = Keep() if resample is None else resample
         self.told = nn.Linear(width, 2 * outputs if scale_shift else outputs)
-        self.norm_out, self.conv_out = group_norm(outputs), zero(convolution(dims, outputs, outputs))
+        self.norm_out, self.conv_out = group_norm(outputs, group), zero(convolution(dims, outputs, outputs))
         self.dropout = nn.Dropout(dropout)
         projected = project or inputs != outputs
         self.skip = pointwise(dims, inputs, outputs) if projected else nn.Identity()
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        h = self.resample.into(self.conv_in, F.silu(self.norm_in(x)))
+        h = self.resample.into(self.conv_in, modulated(self.norm_in, x))
         condition = self.told(told).unflatten(1, (-1, *self.trailing))
-        if self.scale_shift:
-            scale, shift = condition.chunk(2, 1)
-            h = torch.addcmul(shift, self.norm_out(h), 1 + scale)
-        else:
-            h = self.norm_out(h + condition)
-        h = self.skip(self.resample(x)) + self.conv_out(self.dropout(F.silu(h)))
+        h = (
+            modulated(self.norm_out, h, *condition.chunk(2, 1))
+            if self.scale_shift
+            else modulated(self.norm_out, h + condition)
+        )
+        h = self.skip(self.resample(x)) + self.conv_out(self.dropout(h))
         return h * self.gain if self.gain != 1 else h
 
 
@@ -246,7 +250,13 @@ class Attention(nn.Module):
     """
 
     def __init__(
-        self, channels: int, *, heads: int | None = None, head_channels: int = 64, rescale: bool = False
+        self,
+        channels: int,
+        *,
+        heads: int | None = None,
+        head_channels: int = 64,
+        rescale: bool = False,
+        group: int = 16,
     ) -> None:
         super().__init__()
         if head_channels < 1 or (heads is not None and heads < 1):
@@ -257,11 +267,11 @@ class Attention(nn.Module):
         if channels % heads:
             raise UserError(f"heads={heads} does not divide the {channels} channels of an attention layer.")
         self.heads, self.gain = heads, math.sqrt(0.5) if rescale else 1.0
-        self.norm, self.qkv = group_norm(channels), nn.Linear(channels, 3 * channels)
+        self.norm, self.qkv = group_norm(channels, group), nn.Linear(channels, 3 * channels)
         self.out = zero(nn.Linear(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        places = self.norm(x).flatten(2).transpose(1, 2)  # (B, L, C), L = all positions
+        places = modulated(self.norm, x, silu=False).flatten(2).transpose(1, 2)  # (B, L, C), L = all positions
         qkv = self.qkv(places).unflatten(2, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, L, C / heads)
         seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)

@@ -39,7 +39,7 @@ def ddpm(size: int = 32) -> dict[str, Any]:
 
     Raises UserError for a size the paper has no network for.
     """
-    fixed = {"channels": 128, "blocks": 2, "heads": 1, "scale_shift": False, "updown": "conv"}
+    fixed = {"channels": 128, "blocks": 2, "heads": 1, "scale_shift": False, "updown": "conv", "group": 4}
     return {"size": size} | fixed | _of_size("ddpm", _DDPM, size)
 
 
@@ -48,7 +48,7 @@ def ddpmpp(size: int = 32) -> dict[str, Any]:
     at 64 (61.8 M). Raises UserError for a size the paper has no network for.
     """
     fixed = {"channels": 128, "blocks": 4, "heads": 1, "attention_up": "last", "scale_shift": False}
-    residual = {"updown": "block", "rescale": True, "project": True}
+    residual = {"updown": "block", "rescale": True, "project": True, "group": 4}
     return {"size": size} | fixed | residual | _of_size("ddpmpp", _DDPMPP, size)
 
 
@@ -57,7 +57,7 @@ def adm(size: int = 64) -> dict[str, Any]:
     with 1,000 classes and twice the output channels. Raises UserError for a size the paper has no network for.
     """
     fixed = {"channels": 256, "blocks": 2, "attention": (32, 16, 8), "head_channels": 64}
-    return {"size": size} | fixed | {"scale_shift": True, "updown": "block"} | _of_size("adm", _ADM, size)
+    return {"size": size} | fixed | {"scale_shift": True, "updown": "block", "group": 4} | _of_size("adm", _ADM, size)
 
 
 def dit(name: str = "S", patch: int = 2) -> dict[str, Any]:

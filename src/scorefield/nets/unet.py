@@ -7,12 +7,12 @@ from functools import partial
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError, suggest
 from ..registry import register
 from .edges import attended_levels, check_halvings
+from .fast import modulated
 from .layers import (
     Attention,
     Conditioning,
@@ -97,7 +97,7 @@ class UNet(nn.Module):
     "every" unit on the way up or to the "last" of a level. ``updown`` resamples inside residual "block"s (ADM,
     DDPM++) or by a "conv" (DDPM), ``fir`` with the filter [1, 3, 3, 1]. ``scale_shift`` conditions by x·(1 + scale) +
     shift instead of adding; ``rescale`` scales every residual sum by 1/√2; ``project`` puts a 1×1 convolution on the
-    skip of resampling blocks.
+    skip of resampling blocks. ``group`` channels are normed together, in at most 32 groups (4 in the papers).
 
     ``checkpoint`` computes the blocks again for the gradients instead of keeping what they computed: less memory.
     Weights are drawn by torch's global generator: seed it before.
@@ -123,6 +123,7 @@ class UNet(nn.Module):
         fir: bool = False,
         rescale: bool = False,
         project: bool = False,
+        group: int = 16,
         dropout: float = 0.0,
         classes: int = 0,
         condition: int = 0,
@@ -133,15 +134,16 @@ class UNet(nn.Module):
         out_channels = in_channels if out_channels is None else out_channels
         if min(in_channels, out_channels) < 1:
             raise UserError(f"in_channels and out_channels must be at least 1, got {in_channels} and {out_channels}.")
-        _check_arguments(dims, widths, blocks, classes, dropout, attention_up, updown)
+        _check_arguments(dims, widths, blocks, group, classes, dropout, attention_up, updown)
         self.in_channels, self.dims, self.halvings = in_channels, dims, len(widths) - 1
         self.checkpoint = checkpoint
         if size is not None:
             self.check(size)
         attended = attended_levels(size, attention, self.halvings)
         told = 4 * channels
-        block = partial(ResidualBlock, width=told, dims=dims, dropout=dropout, scale_shift=scale_shift, rescale=rescale)
-        look = partial(Attention, heads=heads, head_channels=head_channels, rescale=rescale)
+        block = partial(ResidualBlock, width=told, dims=dims, dropout=dropout, scale_shift=scale_shift)
+        block = partial(block, rescale=rescale, group=group)
+        look = partial(Attention, heads=heads, head_channels=head_channels, rescale=rescale, group=group)
         down, up = UPDOWN[updown]
         resampling = partial(block, project=project)
 
@@ -176,7 +178,7 @@ class UNet(nn.Module):
                 self.up.append(up(resampling, dims, c, fir))
                 self.joins.append(False)
 
-        self.norm = group_norm(c)
+        self.norm = group_norm(c, group)
         self.head = zero(convolution(dims, c, out_channels))
 
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
@@ -191,7 +193,7 @@ class UNet(nn.Module):
             h = run(module, h, told, checkpoint=self.checkpoint)
         for module, joins in zip(self.up, self.joins, strict=True):
             h = run(module, torch.cat((h, skips.pop()), 1) if joins else h, told, checkpoint=self.checkpoint)
-        return self.head(F.silu(self.norm(h)))
+        return self.head(modulated(self.norm, h))
 
     def check(self, size: int | Sequence[int]) -> None:
         """Raises UserError, naming the nearest sizes that work, unless every edge can be halved len(mult) − 1 times."""
@@ -210,7 +212,14 @@ class UNet(nn.Module):
 
 
 def _check_arguments(
-    dims: int, widths: Sequence[int], blocks: int, classes: int, dropout: float, attention_up: str, updown: str
+    dims: int,
+    widths: Sequence[int],
+    blocks: int,
+    group: int,
+    classes: int,
+    dropout: float,
+    attention_up: str,
+    updown: str,
 ) -> None:
     faults = {
         f"dims must be 1 (signals) or 2 (images), got {dims}.": dims not in (1, 2),
@@ -218,6 +227,7 @@ def _check_arguments(
             not widths or min(widths) < 1
         ),
         f"blocks must be at least 1, got {blocks}.": blocks < 1,
+        f"group must be at least 1 channel, got {group}.": group < 1,
         f"classes must be 0 (none) or more, got {classes}.": classes < 0,
         f"dropout must be at least 0 and less than 1, got {dropout}.": not 0 <= dropout < 1,
         f"no attention_up is called {attention_up!r}.{suggest(attention_up, ATTENTION_UP)}": (

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 
+COLUMNS = ("label", "condition", "columns", "categories")  # name columns, which may be called yes, no or auto
+
+
 class Draft:
     """The config, the origins and the notes of a plan in the making."""
 
@@ -45,7 +48,7 @@ class Draft:
     def chosen(self, name: str) -> Any:
         """What was asked for, None for nothing or ``auto``; a switch is True or False."""
         asked = self.options.get(name)
-        return settled(asked)
+        return asked if name in COLUMNS else settled(asked)
 
     def origin(self, option: str, otherwise: str) -> str:
         """Who said an option, or ``otherwise`` where nobody did."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..errors import UserError
+from .pages import kept_pages
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -165,9 +166,11 @@ def _layout(
 
 @contextmanager
 def fast_kernels(device: torch.device) -> Iterator[None]:
-    """TensorFloat-32 products and tuned convolutions on CUDA while training; put back as they were afterwards."""
+    """TensorFloat-32 products and tuned convolutions on CUDA, memory that stays on the CPU, while training; put back as
+    they were afterwards."""
     if device.type != "cuda":
-        yield
+        with kept_pages() if device.type == "cpu" else nullcontext():
+            yield
         return
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
     torch.set_float32_matmul_precision("high")
