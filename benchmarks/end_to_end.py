@@ -34,7 +34,7 @@ TITLE = """# Start, train, sample
 
 Made by `{words}` ({versions}; x86-64 CPU, {threads} threads). A folder of {images} PNG files of {size}; {steps} steps
 of batch {batch} on a network of equal size (`benchmarks/peers/networks.py`), then 64 samples of {evaluations}
-evaluations; medians of {rounds} rounds in turn. CPU seconds are those of the process and its children: they depend less
+evaluations, without dropout; medians of {rounds} rounds in turn. CPU seconds are those of the process and its children: they depend less
 on what else the machine does.
 
 | library | parameters, M | GFLOP forward | wall s | CPU s | wall, × lucidrains' | CPU, × lucidrains' |
@@ -47,7 +47,7 @@ import scorefield as sf
 from benchmarks.peers.networks import SIZES
 own = dict(SIZES["{size}"]["ours"])
 del own["in_channels"], own["size"]
-run = sf.train(sys.argv[1], name="run", steps=int(sys.argv[2]), batch=int(sys.argv[3]),
+run = sf.train(sys.argv[1], name="run", steps=int(sys.argv[2]), batch=int(sys.argv[3]), dropout=0,
                **{{f"net.{{key}}": value for key, value in own.items()}})
 run.sample(64, steps={evaluations}).save("samples.png")
 """

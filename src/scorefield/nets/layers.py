@@ -42,7 +42,7 @@ def zero(module: nn.Module) -> nn.Module:
 
 def group_norm(channels: int, each: int = 16) -> nn.GroupNorm:
     """Group norm of ``each`` channels a group and at most 32 groups, or the next fewer that divide C. 16 was the best
-    of Wu & He 2018, tab. 3, and where channels lie last it is computed twice as fast as the 4 of the diffusion papers.
+    of Wu & He 2018, tab. 3, and where channels lie last it is computed faster than the 4 of the diffusion papers.
     """
     most = max(1, min(32, channels // each))
     return nn.GroupNorm(next(groups for groups in range(most, 0, -1) if channels % groups == 0), channels)
