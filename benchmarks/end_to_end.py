@@ -34,8 +34,8 @@ TITLE = """# Start, train, sample
 
 Made by `{words}` ({versions}; x86-64 CPU, {threads} threads). A folder of {images} PNG files of {size}; {steps} steps
 of batch {batch} on a network of equal size (`benchmarks/peers/networks.py`), then 64 samples of {evaluations}
-evaluations, without dropout; medians of {rounds} rounds in turn. CPU seconds are those of the process and its children: they depend less
-on what else the machine does.
+evaluations, without dropout; medians of {rounds} rounds in turn. CPU seconds are those of the process and its children:
+they depend less on what else the machine does.
 
 | library | parameters, M | GFLOP forward | wall s | CPU s | wall, × lucidrains' | CPU, × lucidrains' |
 |---|---|---|---|---|---|---|

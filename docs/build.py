@@ -23,7 +23,19 @@ from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 INDEX = "index"  # the page of the package itself
-PAGES = [INDEX, "core", "noise", "nets", "denoisers", "objectives", "solvers", "guidance", "analytic", "testing"]
+PAGES = [
+    INDEX,
+    "core",
+    "noise",
+    "nets",
+    "denoisers",
+    "objectives",
+    "solvers",
+    "guidance",
+    "analytic",
+    "likelihood",
+    "testing",
+]
 PAGES += ["data", "training", "metrics", "show", "runs", "export"]
 
 

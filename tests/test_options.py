@@ -114,14 +114,17 @@ def test_the_table_knows_what_is_registered():
     from scorefield.denoisers.predictions import PREDICTIONS
     from scorefield.registry import names
     from scorefield.solvers import NAMES
+    from scorefield.solvers.names import TOKENS
     from scorefield.training.ema import WIDEST
 
     options = train.TRAIN.options
     assert sorted(shared.SCHEDULES) == names("schedule")
+    assert {*shared.KEEPS} == {*names("keep")} - {"ending", "steps"}  # these need more than a name
     assert sorted(shared.SOLVERS) == sorted(NAMES)
+    assert sorted(shared.TOKEN_SOLVERS) == sorted(TOKENS)
     assert {*shared.GRIDS} == {*names("grid")} - {"times", "sigmas"}  # these need a list, which a name alone has not
     assert sorted(shared.PREDICTIONS) == sorted(PREDICTIONS)
-    assert sorted(options["model"].choices[1:]) == names("net")
+    assert {*options["model"].choices[1:]} == {*names("net")} - {"categories"}  # which is put around one of the others
     assert sorted(options["times"].choices[1:]) == names("times")
     assert sorted(options["weight"].choices[1:]) == names("weight")
     assert options["ema"].high == WIDEST

@@ -12,18 +12,26 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .analytic import GaussianMixture as GaussianMixture
+    from .analytic import Law as Law
+    from .belief import Logits as Logits
     from .belief import Moments as Moments
     from .core import Rng as Rng
     from .data import Dataset as Dataset
     from .data import open_data as open_data
+    from .denoisers import Categorical as Categorical
     from .denoisers import Preconditioned as Preconditioned
     from .errors import UserError as UserError
     from .guidance import ClassifierFree as ClassifierFree
+    from .likelihood import elbo as elbo
     from .metrics import evaluate as evaluate
     from .nets import MLP as MLP
     from .nets import UNet as UNet
+    from .noise import Discrete as Discrete
     from .noise import Gaussian as Gaussian
+    from .noise import masking as masking
+    from .noise import uniform as uniform
     from .objectives import Denoising as Denoising
+    from .objectives import Elbo as Elbo
     from .runs import Run as Run
     from .runs import load as load
     from .runs import train as train
@@ -45,9 +53,15 @@ _CONTENTS = {  # public name: (module, name in it)
     "fit": ("training", "fit"),  # the loop alone
     "training_steps": ("training", "training_steps"),
     "Denoising": ("objectives", "Denoising"),
+    "Elbo": ("objectives", "Elbo"),  # on categories
     "Gaussian": ("noise", "Gaussian"),
+    "Discrete": ("noise", "Discrete"),
+    "masking": ("noise", "masking"),
+    "uniform": ("noise", "uniform"),
     "Preconditioned": ("denoisers", "Preconditioned"),
+    "Categorical": ("denoisers", "Categorical"),
     "Moments": ("belief", "Moments"),
+    "Logits": ("belief", "Logits"),
     "UNet": ("nets", "UNet"),
     "MLP": ("nets", "MLP"),
     "sample": ("sampling", "sample"),
@@ -58,6 +72,8 @@ _CONTENTS = {  # public name: (module, name in it)
     "tune": ("tuning", "tune"),
     "ClassifierFree": ("guidance", "ClassifierFree"),
     "GaussianMixture": ("analytic", "GaussianMixture"),
+    "Law": ("analytic", "Law"),  # on categories
+    "elbo": ("likelihood", "elbo"),
     "evaluate": ("metrics", "evaluate"),
     "Rng": ("core", "Rng"),
     "UserError": ("errors", "UserError"),

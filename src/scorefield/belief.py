@@ -1,9 +1,11 @@
-"""What a model can believe about clean data. On ℝᵈ: by its moments."""
+"""What a model can believe about clean data. On ℝᵈ: by its moments. On categories: by their logits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+import torch
 from torch import Tensor
 
 
@@ -29,3 +31,42 @@ class Moments:
     def with_mean(self, mean: Tensor) -> Moments:
         """The same belief around another mean (clipping, thresholding)."""
         return replace(self, mean=mean)
+
+
+@dataclass(frozen=True, eq=False)
+class Logits:
+    """x₀ | x_t on {0 … K−1}ᴰ by one categorical law a site.
+
+    A categorical bridge is affine in the one-hot x₀, so these probabilities suffice for a reverse step (Austin et al.
+    2021, eq. 4). Logits need not be normalised; −∞ is "never".
+    """
+
+    logits: Tensor  # (B, *D, K)
+
+    @cached_property
+    def log_probs(self) -> Tensor:
+        """Normalised log-probabilities, (B, *D, K)."""
+        return self.logits.log_softmax(-1)
+
+    @cached_property
+    def probs(self) -> Tensor:
+        """Probabilities, (B, *D, K)."""
+        return self.logits.softmax(-1)
+
+    def lerp(self, other: Logits, weight: float | Tensor) -> Logits:
+        """log p + weight · (log p′ − log p), p′ that of ``other``: guidance in logit space, p ∝ p′ʷ p¹⁻ʷ.
+
+        What ``other`` rules out stays ruled out at every weight but 0; what ``self`` alone rules out is ruled out below
+        weight 1, and keeps the probability of ``other`` from there on (the formula would make it infinite).
+        """
+        a, b = self.log_probs, other.log_probs
+        weight = torch.as_tensor(weight, dtype=a.dtype, device=a.device)
+        weight = weight.reshape(*weight.shape, *[1] * (a.ndim - weight.ndim))  # one an example, or that multiplies x
+        mixed = a + weight * (b - a)
+        off = torch.full_like(a, -torch.inf)
+        mixed = torch.where(a.isneginf(), torch.where(weight < 1, off, b), mixed)
+        return Logits(torch.where(b.isneginf(), torch.where(weight == 0, a, off), mixed))
+
+    def error(self, x0: Tensor) -> Tensor:
+        """−Σ log p(x₀) over the event in nats, x0 int64 (B, *D) → (B,)."""
+        return -self.log_probs.gather(-1, x0[..., None]).flatten(1).sum(1)

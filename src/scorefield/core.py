@@ -143,6 +143,10 @@ class Rng:
         """Uniform integers in [0, high), int64, shaped like ``like``."""
         return self._draw(lambda shape, **how: torch.randint(high, shape, **how), like, torch.int64)
 
+    def categorical(self, log_probs: Tensor) -> Tensor:
+        """Draws from log-probabilities (…, K), normalised or not: int64 (…), by ``quantile`` at float64 numbers."""
+        return quantile(log_probs, self.uniform(log_probs.new_empty(log_probs.shape[:-1], dtype=torch.float64)))
+
     def over_batch(self, of: Callable[[Tensor], tuple[Tensor, ...]], like: Tensor) -> tuple[Tensor, ...]:
         """``of`` uniform numbers (B,) of a whole batch, the rows of the examples that this generator draws for: here
         they are the whole batch; in training a micro-batch is a part of one."""
@@ -181,6 +185,28 @@ class _Folded(Sequence[int]):
         return Rng.fold(self.seed, self.indices[i])
 
 
+def quantile(log_probs: Tensor, u: Tensor) -> Tensor:
+    """The category at which the distribution function passes u: log_probs (…, K), normalised or not, u (…) float64 in
+    [0, 1) → int64 (…).
+
+    Sums and u are float64, so a category of probability p is drawn with probability p (1 ± 1e-7) however small p is.
+    A race of float32 exponentials, −log u / p, is wrong by factors there: its u are multiples of 2⁻²⁴.
+    """
+    flat, where = log_probs.reshape(-1, log_probs.shape[-1]), u.reshape(-1)
+    rows = max(1, _BLOCK // log_probs.shape[-1])
+    drawn = [_quantile(*part) for part in zip(flat.split(rows), where.split(rows), strict=True)]
+    return torch.cat(drawn).view(u.shape) if drawn else u.long()
+
+
+def _quantile(log_probs: Tensor, u: Tensor) -> Tensor:
+    wide = log_probs.to(torch.promote_types(log_probs.dtype, torch.float32))
+    upper = (wide - wide.amax(-1, keepdim=True)).exp().cumsum(-1, dtype=torch.float64)
+    total = upper[:, -1]
+    level = torch.minimum(u * total, torch.nextafter(total, torch.zeros_like(total)))  # u · total may round to total
+    return torch.searchsorted(upper, level[:, None], right=True)[:, 0]
+
+
+_BLOCK = 1 << 24  # probabilities summed at once: 128 MB in float64
 _CPU = torch.device("cpu")
 _MASK = (1 << 64) - 1
 

@@ -11,12 +11,19 @@ from torch import Tensor
 
 from .core import Denoiser, Process, Rng, Solver, as_time
 from .errors import UserError
+from .solvers.ancestral import Ancestral
 from .solvers.exponential import Exponential
 from .solvers.grids import Grid, Rectified
 from .solvers.table import Table
 from .solvers.tabulate import tabulate
 
 USUAL = Exponential(2, corrector=3, space="flow", clock="flow")  # flow2pc: docs/choose-a-solver.md
+USUAL_TOKENS = Ancestral()  # docs/discrete.md
+
+
+def usual(process: Any) -> Solver:
+    """The solver where none is given: tokens, which are of some ``classes``, have no flow to follow."""
+    return USUAL if getattr(process, "classes", None) is None else USUAL_TOKENS
 
 
 class Step(NamedTuple):
@@ -70,13 +77,14 @@ def trajectory(
     else:
         if times is None:
             raise UserError("a trajectory needs times, or a table that brings them.")
-        times, walker = as_time(times if torch.is_tensor(times) else list(times)), solver or USUAL
+        times, walker = as_time(times if torch.is_tensor(times) else list(times)), solver
         _check(times)
     rng = rng or Rng.each(0, range(len(x)))
+    walker = walker or usual(denoiser.process)
     watched = _Watched(denoiser, cond, x.dtype)
     memory: Any = walker.init(denoiser.process, times)
     take: Any = walker.step
-    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    x = x.to(_wide(x.dtype))
     yield Step(times[0], x, None, 0)
     for t, s in pairwise(times.unbind()):
         x, memory = take(watched, x, t, s, memory, rng)
@@ -101,13 +109,13 @@ def sample(
     """x₀ of ``shape`` (B, *D) from the model: the prior at t = 1, then the last element of a trajectory to t = 0.
 
     ``steps`` on ``grid`` (default ``Rectified``), or explicit ``times``; ``solver`` default "flow2pc", one evaluation a
-    step (docs/choose-a-solver.md says why these). A solver that can be written down runs as its table: the same to
-    rounding, without arithmetic on schedules in the loop. ``table`` gives one outright. Example i of ``seed`` is the
-    same whatever the batch size; ``rng`` replaces the seed. Raises UserError for steps < 1 or times that do not fall
-    from 1.
+    step (docs/choose-a-solver.md says why these), for tokens "ancestral". A solver that can be written down runs as its
+    table: the same to rounding, without arithmetic on schedules in the loop. ``table`` gives one outright. Example i of
+    ``seed`` is the same whatever the batch size; ``rng`` replaces the seed. Raises UserError for steps < 1 or times
+    that do not fall from 1.
     """
     process, rng = denoiser.process, rng or Rng.each(seed, range(shape[0]))
-    empty, walker = torch.empty(tuple(shape), dtype=dtype, device=device), solver or USUAL
+    empty, walker = torch.empty(tuple(shape), dtype=dtype, device=device), solver or usual(process)
     if table is None:
         falling = _planned(process, steps, grid, times)
         if not walker.tabulates:
@@ -124,15 +132,22 @@ def noise_at(process: Any, t: Tensor, like: Tensor, rng: Rng) -> Tensor:
     """Pure noise to start a walk from, shaped like ``like`` (B, *D): the prior, at t < 1 with the deviation σ_t of that
     time, as libraries do whose grids begin below 1."""
     x = process.prior(like, rng)
-    return x if t == 1 else x * (process.schedule(t).sigma / process.schedule(as_time(1.0)).sigma)
+    if t == 1 or not x.is_floating_point():
+        return x
+    return x * (process.schedule(t).sigma / process.schedule(as_time(1.0)).sigma)
 
 
 @torch.no_grad()
 def _run(table: Table, denoiser: Denoiser, x: Tensor, rng: Rng, cond: dict[str, Any]) -> Tensor:
     """The same as the last element of a trajectory, in a loop with nothing else in it."""
-    wide = torch.promote_types(x.dtype, torch.float32)
+    wide = _wide(x.dtype)
     asked = denoiser if wide == x.dtype else _Watched(denoiser, cond, x.dtype)
     return table.run(asked, x.to(wide), rng, **({} if asked is not denoiser else cond)).to(x.dtype)
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of a state: at least float32, and that of tokens as it is."""
+    return torch.promote_types(dtype, torch.float32) if dtype.is_floating_point else dtype
 
 
 def _planned(process: Any, steps: int, grid: Grid | None, times: Sequence[float] | Tensor | None) -> Tensor:

@@ -102,7 +102,7 @@ def test_every_account_is_json(name: str):
     assert account["count"] == 899 if name == "digits" else account["count"] == 18_000
 
 
-READABLE = "a folder or an archive of images or sounds, or a .npz, .npy, .csv or .parquet file"
+READABLE = "a folder or an archive of images or sounds, or a .npz, .npy, .csv, .parquet or .txt file"
 SOURCES = {
     "mons": "'mons' is neither a file or folder here nor an embedded set. Did you mean 'moons'? "
     f"Data are {READABLE}, or a set by name.",

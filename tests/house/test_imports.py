@@ -12,7 +12,18 @@ from tests.house.source import imported_units, modules
 
 BASE = {"errors"}
 MATHS = BASE | {"core", "belief", "registry"}
-LIBRARY = MATHS | {"noise", "denoisers", "objectives", "solvers", "guidance", "sampling", "tuning", "nets", "analytic"}
+LIBRARY = MATHS | {
+    "noise",
+    "denoisers",
+    "objectives",
+    "solvers",
+    "guidance",
+    "sampling",
+    "tuning",
+    "nets",
+    "analytic",
+    "likelihood",
+}
 BELOW_CLI = LIBRARY | {"export", "options", "config", "data", "metrics", "show", "training", "runs", "__init__"}
 
 ARROW = {  # unit: what it may import of scorefield
@@ -27,6 +38,7 @@ ARROW = {  # unit: what it may import of scorefield
     "noise": MATHS,
     "denoisers": MATHS | {"noise"},
     "analytic": MATHS | {"noise", "denoisers"},
+    "likelihood": MATHS | {"noise", "denoisers"},
     "objectives": MATHS,
     "solvers": MATHS,
     "guidance": MATHS,

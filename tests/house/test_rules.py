@@ -113,12 +113,14 @@ def inherits(cls: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> bool:
 
 def test_no_broad_except():
     """A bug is not a user's mistake. Only the outermost frame of the command line may catch everything, and the one
-    around trackers: the code in there is somebody else's and must not end a training."""
+    around trackers: the code in there is somebody else's and must not end a training. The tokenizers package raises
+    bare exceptions for a file that is none."""
     broad = {"", "Exception", "BaseException"}
     found = (
         m.at(n)
         for m, n in walk(ast.ExceptHandler)
-        if (ast.unparse(n.type) if n.type else "") in broad and m.name not in {"cli.main", "runs.trackers"}
+        if (ast.unparse(n.type) if n.type else "") in broad
+        and m.name not in {"cli.main", "runs.trackers", "data.tokenizer"}
     )
     assert_none(found)
 

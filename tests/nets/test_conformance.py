@@ -36,6 +36,9 @@ NETS = {
     "transformer of columns": Case(lambda **more: Transformer(3, **DEEP, **more), (3,)),
     "transformer of sets": Case(lambda **more: Transformer(3, columns=False, **DEEP, **more), (5, 3)),
     "mlp": Case(lambda **more: MLP(3, width=16, depth=2, **more), (3,)),
+    "mlp that sees waves": Case(
+        lambda **more: MLP(3, width=16, depth=2, told=8, waves=4, numbers=[0, 2], **more), (3,)
+    ),
 }
 every = pytest.mark.parametrize("name", NETS)
 

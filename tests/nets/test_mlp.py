@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
 from scorefield.errors import UserError
 from scorefield.nets import MLP
+from scorefield.nets.mlp import Waves
 from scorefield.registry import from_config, to_config
 
 
@@ -57,3 +61,30 @@ def test_wrong_input_gets_a_sentence() -> None:
         net(torch.zeros(4, 3), torch.zeros(4))
     with pytest.raises(UserError, match="without classes"):
         net(torch.zeros(4, 2), torch.zeros(4), torch.zeros(4, dtype=torch.int64))
+
+
+def test_waves_are_the_mean_over_the_noise_and_end_where_the_noise_hides_them() -> None:
+    """Σᵢ wᵢ cos ω(x + σ zᵢ) by Gauss and Hermite's rule is what stands in the features of x."""
+    count, scale, sigma = 4, 0.3, 0.2
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    values = torch.tensor([-0.7, 0.05, 1.3], dtype=torch.float64)
+    seen = (values / (sigma**2 + scale**2) ** 0.5).unsqueeze(1)  # as a network sees x_t
+    waves = Waves(count, [0], scale)(seen, torch.tensor(sigma, dtype=torch.float64).log().expand(3))
+    moved = values[:, None, None] + sigma * torch.tensor(nodes)
+    phase = moved * 2.0 ** torch.arange(count)[:, None]
+    law = torch.tensor(weights / weights.sum())
+    torch.testing.assert_close(waves, torch.cat(((phase.cos() * law).sum(2), (phase.sin() * law).sum(2)), 1))
+    assert Waves(8, [0], scale)(seen, torch.full((3,), 10.0, dtype=torch.float64)).abs().max() == 0
+
+
+def test_waves_see_only_the_columns_that_are_numbers() -> None:
+    net = MLP(5, width=8, depth=1, told=4, waves=3, numbers=[1, 4], scale=0.5)
+    assert (net.stem.in_features, net.blocks[0].told.in_features) == (5 + 2 * 3 * 2, 4)
+    assert from_config(to_config(net), "net")(torch.zeros(2, 5), torch.zeros(())).shape == (2, 5)
+    assert MLP(5, width=8, depth=1, waves=3, numbers=[]).stem.in_features == 5
+
+
+@pytest.mark.parametrize("arguments", [{"told": -1}, {"waves": -1}, {"scale": 0.0}, {"numbers": [2]}])
+def test_waves_out_of_range_get_a_sentence(arguments: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="told and waves must be at least 0, scale greater than 0, and numbers columns"):
+        MLP(2, **arguments)

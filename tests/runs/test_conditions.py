@@ -128,11 +128,11 @@ def test_the_command_line(
 def test_dropping_takes_class_and_numbers_together_or_in_part(shape: str) -> None:
     """20,000 examples; five deviations of a share are below 0.018."""
     from scorefield.core import Rng
-    from scorefield.objectives.denoising import _forgetful
+    from scorefield.objectives.denoising import forgetful
 
     cond = {"label": torch.zeros(20_000, dtype=torch.int64), "condition": torch.zeros(20_000, 2)}
     cond = cond if shape == "numbers" else {"label": cond["label"]}
-    lost = _forgetful(cond, 0.2, Rng(0))
+    lost = forgetful(cond, 0.2, Rng(0))
     gone = [(lost["label"] == -1)[:, None], *([lost["condition"].isnan()] if shape == "numbers" else [])]
     gone = torch.cat(gone, 1).float()
     parts = gone.shape[1]

@@ -67,10 +67,12 @@ def noise(edge: int, seed: int) -> Image.Image:
 
 def full(words: str = "words") -> Report:
     pair, frame = ((words, words),), Frame(Image.new("RGB", (40, 30), (9, 9, 9)), words)
+    written = Frame(None, words, words)
     image = Image.new("RGB", (40, 30), (200, 10, 10))
     return Report(
         title=words, story=words, facts=pair, samples=image, samples_caption=words, film=(frame,) * 3,
-        film_caption=words, history=(frame, frame), steps=range(30), losses=np.linspace(1, 0.1, 30),
+        texts=(words, words), data_texts=(words,), film_caption=words, history=(written, written),
+        steps=range(30), losses=np.linspace(1, 0.1, 30),
         loss_caption=words, metrics=(Metric(words, 1.0, 0.1, 0.9, 0.1, n=words, features=words, reading=words),),
         metrics_note=words, data_story=words, data_facts=pair, data_notes=(words,), data_picture=image,
         averages=image, averages_caption=words,

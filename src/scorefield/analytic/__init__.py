@@ -1,5 +1,6 @@
 """The truth: laws whose every diffusion quantity is known in closed form."""
 
 from .mixture import ExactDenoiser, GaussianMixture
+from .tables import ExactChain, ExactTokens, Law, MarkovText, heartbeat
 
-__all__ = ["ExactDenoiser", "GaussianMixture"]
+__all__ = ["ExactChain", "ExactDenoiser", "ExactTokens", "GaussianMixture", "Law", "MarkovText", "heartbeat"]

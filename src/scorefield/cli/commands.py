@@ -30,6 +30,12 @@ def _sample(request: Request, console: Console) -> Outcome:
     return sample.run(request, console)
 
 
+def _edit(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import edit
+
+    return edit.run(request, console)
+
+
 def _evaluate(request: Request, console: Console) -> Outcome:
     from scorefield.cli import evaluate
 
@@ -105,6 +111,7 @@ def _doctor(request: Request, console: Console) -> Outcome:
 RUNNERS: dict[str, Callable[[Request, Console], Outcome]] = {
     "train": _train,
     "sample": _sample,
+    "edit": _edit,
     "evaluate": _evaluate,
     "compare": _compare,
     "tune": _tune,

@@ -60,6 +60,9 @@ def _picture(dataset: Dataset, count: int, out: Path | None, console: Console) -
     from scorefield.show.grid import picture
 
     rows = dataset.batch(torch.linspace(0, len(dataset) - 1, min(count, len(dataset))).long())
+    if dataset.coded is not None:
+        _coded(dataset, rows, out, console)
+        return
     show(rows["x"] if dataset.kind == "images" else dataset.x, dataset.kind, console, dataset.schema)
     if out is not None:
         named: dict[str, Any] = {"classes": dataset.classes, "columns": dataset.columns, "labels": rows.get("label")}
@@ -68,11 +71,25 @@ def _picture(dataset: Dataset, count: int, out: Path | None, console: Console) -
         picture(shown, dataset.kind, max_items=count, title=dataset.name, **named).save(out)
 
 
+def _coded(dataset: Dataset, rows: dict[str, Any], out: Path | None, console: Console) -> None:
+    """Text, or images of categories in their colours."""
+    from scorefield.data import codec_for
+    from scorefield.runs.samples import seen
+    from scorefield.show.grid import picture
+
+    x, kind = seen(codec_for(dataset), rows["x"], dataset.kind)
+    if kind != "text":
+        show(x, kind, console)
+    if out is not None:
+        picture(x, kind, labels=rows.get("label"), classes=dataset.classes, title=dataset.name).save(out)
+
+
 def _rows(account: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [
         (
             "data",
-            f"{account['name']}, {account['count']:,} {account['kind']} to train on, {account['held_out']:,} held out",
+            f"{account['name']}, {account['count']:,} {_kind(account['kind'])} to train on, "
+            f"{account['held_out']:,} held out",
         ),
         ("shape", f"{'×'.join(map(str, account['shape']))} {account['dtype']}{_lasting(account)}"),
         *_numbers(account),
@@ -86,8 +103,20 @@ def _rows(account: dict[str, Any]) -> list[tuple[str, str]]:
     return rows + [("note", note) for note in account["notes"]]
 
 
+def _kind(kind: str) -> str:
+    from scorefield.runs.story import PLURALS
+
+    return PLURALS.get(kind, kind)
+
+
 def _numbers(account: dict[str, Any]) -> list[tuple[str, str]]:
-    """What the numbers are: of a table column by column."""
+    """What the numbers are: of a table column by column, of text and categories how often each occurs."""
+    if account["categories"]:
+        found = account["categories"]
+        common = ", ".join(f"{name} {share:.1%}" for name, share in found["common"].items())
+        told = f"{found['codec']}, {found['count']:,} to choose from, {found['occurring']:,} occur: {common}"
+        rows = [("made of", told), ("entropy", f"{found['entropy']:.3f} bits, were each one drawn by itself")]
+        return rows + [("begins", repr(text)) for text in found["shown"][:1]]
     if account["table"]:
         return [("columns", f"{column['name']}: {_holds(column)}") for column in account["table"]]
     low, high = account["range"]

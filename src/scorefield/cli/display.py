@@ -6,6 +6,7 @@ Made by a factory inside the process that trains (the first rank), from that pro
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 EVERY = 10.0  # seconds between plain lines
 LABEL = 8  # width of the words at the left
+LINES = 4  # of a text, in a pipe
 
 
 class Opener:
@@ -75,8 +77,10 @@ class PlainDisplay:
         if time.monotonic() - self._spoke >= EVERY:
             self._tell(event)
 
-    def preview(self, image: Image, path: Path) -> None:
+    def preview(self, image: Image | str, path: Path) -> None:
         self._console.say(f"{'samples':<{LABEL}}{path}")
+        if isinstance(image, str):
+            self._console.say(textwrap.indent("\n".join(image.split("\n")[:LINES]), " " * LABEL))
 
     def saved(self, event: Saved) -> None:
         pass
@@ -131,14 +135,19 @@ class LiveDisplay:
         self._losses.append(event.loss)
         self._last, self._heard = event, time.monotonic()
 
-    def preview(self, image: Image, path: Path) -> None:
+    def preview(self, image: Image | str, path: Path) -> None:
         from rich.panel import Panel
+        from rich.text import Text
 
         from scorefield.show.terminal import Blocks
 
+        title = f"samples at step {int(path.stem.rpartition('-')[2]):,}"
+        if isinstance(image, str):
+            lines = "\n".join(image.split("\n")[: max(4, self._rich.height - 8)])
+            self._picture = Panel(Text(lines), title=title, subtitle=_short(path), border_style="bright_black")
+            return
         rows = max(4, self._rich.height - 8)  # the bar stays in sight below
         width = min(self._rich.width - 4, image.width, image.width * 2 * rows // image.height)
-        title = f"samples at step {int(path.stem.rpartition('-')[2]):,}"
         self._picture = Panel.fit(Blocks(image, width), title=title, subtitle=_short(path), border_style="bright_black")
 
     def saved(self, event: Saved) -> None:

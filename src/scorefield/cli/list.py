@@ -14,6 +14,7 @@ from scorefield.runs.listing import listing
 _HEADS = ("run", "state", "step", "data", "model", "loss", "figure", "when")
 # The one figure that says most, the first that a run has: what it is called in the list, and how it is written.
 _FIGURES = {
+    "bits": "{:.3f} bits",
     "two_sample": "1-NN {:.3f}",
     "sliced_wasserstein": "sliced W {:.4g}",
     "energy": "energy {:.4g}",

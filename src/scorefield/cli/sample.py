@@ -14,16 +14,23 @@ from scorefield.cli.pictures import show
 from scorefield.cli.progress import counting
 from scorefield.cli.python import call
 from scorefield.cli.words import Request
+from scorefield.cli.writing import play, show_texts
 
 if TYPE_CHECKING:
     from scorefield.runs import Run
     from scorefield.runs.samples import Samples
 
-ENDINGS = (".png", ".npz", ".npy", ".csv", ".parquet", ".wav", ".webp", ".gif", "")  # "": a folder of images or sounds
-FILMS = (".webp", ".gif")
-NUMBERS = {"table": ".csv"}  # how numbers are written when nobody says, where that is not .npz
+# "": a folder of images, sounds or texts
+ENDINGS = (".png", ".npz", ".npy", ".csv", ".parquet", ".wav", ".txt", ".webp", ".gif", ".html", "")
+FILMS = (".webp", ".gif", ".html")
+NUMBERS = {"table": ".csv", "text": ".txt"}  # how samples are written when nobody says, where that is not .npz
+FILM = {"text": ".html"}  # and their film, where it is not .webp
+FOLDERS = ("categories",)  # of which the files are wanted as well, beside sounds
 LOADING = ("runs", "device", "ema")
-WALKING = ("condition", "steps", "solver", "guidance", "seed", "grid", "eta", "batch", "schedule", "table")
+WALKING = (
+    *("condition", "steps", "solver", "guidance", "seed", "grid", "eta", "batch", "schedule", "table"),
+    *("temperature", "top_k", "top_p"),
+)
 
 
 def run(request: Request, console: Console) -> Outcome:
@@ -42,7 +49,9 @@ def run(request: Request, console: Console) -> Outcome:
         samples = loaded.sample(options["n"], label=options["class"], trajectory=film, progress=progress, **asked)
     if console.rank:  # the first process writes
         return Outcome({})
-    show(samples.x, samples.kind, console, samples.schema)
+    SHOWN.get(samples.kind, _picture)(samples, console)
+    if film and samples.written:
+        play(samples, console)
     for line in columns([("note", samples.note)] if samples.note else []):
         console.say(console.dim(line))
     files = [str(samples.save(path)) for path in _paths(loaded, out, film)]
@@ -51,18 +60,27 @@ def run(request: Request, console: Console) -> Outcome:
     return Outcome(_result(loaded, samples, files), _python(request, film, files), _following(word, samples, film))
 
 
+def _picture(samples: Samples, console: Console) -> None:
+    x, kind = samples.look()
+    show(x, kind, console, samples.schema)
+
+
+SHOWN = {"text": show_texts}  # kind of samples → how they are shown on a terminal, where not as a picture
+
+
 def _paths(loaded: Run, out: Path | None, film: bool) -> Iterator[Path]:
     """Where to write. Without ``out``: a picture and the numbers (and a film), under a name that is free."""
     if out is not None:
         yield out
         if film and out.suffix.lower() not in FILMS:
-            yield out.with_suffix(".webp")
+            yield out.with_suffix(FILM.get(loaded.kind, ".webp"))
         return
     folder = loaded.folder.samples if loaded.folder else Path()
     folder.mkdir(parents=True, exist_ok=True)
     picture = folder / "drawn.png" if loaded.folder else Path(f"{loaded.name}.png")
-    sounds = [""] if loaded.rate else []  # a folder of .wav files
-    endings = (".png", NUMBERS.get(loaded.kind, ".npz"), *sounds, *([".webp"] if film else []))
+    folders = [""] if loaded.rate or loaded.kind in FOLDERS else []  # of .wav files, of palette images
+    moving = [FILM.get(loaded.kind, ".webp")] if film else []
+    endings = (".png", NUMBERS.get(loaded.kind, ".npz"), *folders, *moving)
     base = free_file(picture, endings)
     yield from (base.with_suffix(ending) for ending in endings)
 
@@ -101,6 +119,7 @@ def _python(request: Request, film: bool, files: list[str]) -> list[str]:
 
 def _following(word: str, samples: Samples, film: bool) -> list[str]:
     lines = [] if film else [f"scorefield sample {word} film=yes"]
+    lines += [f'scorefield edit {word} "To be, ____"'] if samples.kind == "text" else []
     if samples.labels is not None:
         lines.append(f"scorefield sample {word} class={samples.classes[0]} guidance=2")
     if samples.condition_names and samples.conditions is None:

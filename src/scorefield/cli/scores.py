@@ -21,6 +21,7 @@ _SHORT = {
     "class_accuracy": "asked-for class",
 }
 _HEADS = ("metric", "samples", "real data", "n", "reading")
+_OTHER_HEADS = {"tokens": ("metric", "this model", "compared with", "n", "reading")}  # by features
 
 
 def lines(evaluation: Evaluation) -> list[str]:
@@ -29,7 +30,7 @@ def lines(evaluation: Evaluation) -> list[str]:
         (_short(score), row["samples"], row["floor"], row["n"], row["reading"])
         for score, row in zip(evaluation, evaluation.rows(), strict=True)
     ]
-    return table([_HEADS, *rows])
+    return table([_OTHER_HEADS.get(evaluation.features, _HEADS), *rows])
 
 
 def notes(evaluation: Evaluation) -> list[tuple[str, str]]:

@@ -36,7 +36,8 @@ def run(request: Request, console: Console) -> Outcome:
     console.result(str(folder.path))
     name = str(folder.path)
     same = command_line("train", data, request.given)
-    python = [f"run = {call('scorefield.train', data, request.given)}", 'run.sample(16).save("samples.png")']
+    ending = ".txt" if trained.kind == "text" else ".png"
+    python = [f"run = {call('scorefield.train', data, request.given)}", f'run.sample(16).save("samples{ending}")']
     following = [f"scorefield sample {name}{_asking(trained)}", f"scorefield info {name}", "scorefield list"]
     return Outcome(_result(trained), python, [same] if interrupted else following, INTERRUPTED if interrupted else 0)
 
@@ -44,7 +45,7 @@ def run(request: Request, console: Console) -> Outcome:
 def _summary(trained: Run, console: Console) -> None:
     folder = trained.folder
     assert folder is not None
-    final = folder.samples / "final.png"
+    final = folder.samples / ("final.txt" if trained.kind == "text" else "final.png")
     evaluation = scores.stored(folder)
     for line in ["", *scores.lines(evaluation), ""] if evaluation else [""]:
         console.say(line)

@@ -10,7 +10,8 @@ from scorefield.errors import UserError
 @dataclass(frozen=True)
 class More:
     """``rate`` and ``seconds`` of sounds, ``window`` and ``stride`` of a long series, ``split``, ``config``,
-    ``streaming``, ``examples`` and ``columns`` of a Hugging Face data set; None (False) where nothing was said."""
+    ``streaming``, ``examples`` and ``columns`` of a Hugging Face data set, ``length``, ``lines`` and ``codec`` of text
+    (``codec`` also of images that are categories); None (False) where nothing was said."""
 
     rate: int | None = None
     seconds: float | None = None
@@ -21,6 +22,9 @@ class More:
     streaming: bool = False
     examples: int | None = None
     columns: tuple[str, ...] | None = None
+    length: int | None = None
+    lines: bool = False
+    codec: str | None = None
 
     def refuse(self, what: str, *understood: str) -> None:
         """Raises ``UserError`` for an option that was given and is not ``understood`` by ``what``."""

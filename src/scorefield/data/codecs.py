@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from scorefield.data import alphabet, argmax, palette, tokenizer  # noqa: F401  (importing registers)
 from scorefield.data.dataset import Dataset
 from scorefield.data.describe import moments
-from scorefield.data.tabular import TableCodec, table_codec
+from scorefield.data.tabular import table_codec
 from scorefield.errors import UserError
-from scorefield.registry import register
+from scorefield.registry import from_config, register
 
 
 @register("pixels", "codec")
@@ -89,8 +91,9 @@ class Standardise:
         return mean, std
 
 
-def codec_for(dataset: Dataset, **how: str) -> Pixels | Standardise | TableCodec:
-    """The codec a kind of data calls for, fitted to the training part; a constant column is only centred.
+def codec_for(dataset: Dataset, **how: str) -> Any:
+    """The codec a kind of data calls for, fitted to the training part; a constant column is only centred. That of text
+    and of categories knows the whole file, and was found with it (``Dataset.coded``).
 
     ``how`` are options of tables, see ``table_codec``: scaling and coding."""
     return CODECS[dataset.kind](dataset, **how)
@@ -110,10 +113,16 @@ def _signals(dataset: Dataset) -> Standardise:
     return Standardise(codec.mean, codec.std, next((pad for pad in pads if 8 * pad <= length), 0))
 
 
+def _found(dataset: Dataset) -> Any:
+    return from_config(dataset.coded, "codec", "dataset.coded")
+
+
 MULTIPLES = (64, 32, 16, 8, 4, 2)  # lengths that can be halved six times, five times …
-CODECS: dict[str, Callable[..., Pixels | Standardise | TableCodec]] = {
+CODECS: dict[str, Callable[..., Any]] = {
     "images": lambda dataset: Pixels(),
     "vectors": _standardise,
     "signals": _signals,
     "table": table_codec,
+    "text": _found,
+    "categories": _found,
 }

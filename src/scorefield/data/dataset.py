@@ -35,10 +35,11 @@ class Dataset:
     """Examples to learn from, so that training, metrics and pictures never ask where they came from.
 
     ``x`` is (N, *D): uint8 (N, C, H, W) for ``kind="images"``, float32 (N, D) for ``"vectors"``, float32
-    (N, C, L) for ``"signals"`` and float64 (N, C) for ``"table"``, whose ``schema`` says what its columns hold. It may
-    lie on a private memory map, or be a ``Lazy`` that answers ``len``, ``shape``, ``dtype`` and ``[…]`` as a tensor
-    does, but reads. ``labels`` is (N,) int64 with −1 for "no class". ``rate`` is the number of samples a second, for
-    sound.
+    (N, C, L) for ``"signals"`` and float64 (N, C) for ``"table"``, whose ``schema`` says what its columns hold; int64
+    (N, L) for ``"text"`` and uint8 (N, H, W) for ``"categories"``, whose ``coded`` is the config of the codec that
+    knows their alphabet or palette. It may lie on a private memory map, or be a ``Lazy`` that answers ``len``,
+    ``shape``, ``dtype`` and ``[…]`` as a tensor does, but reads. ``labels`` is (N,) int64 with −1 for "no class".
+    ``rate`` is the number of samples a second, for sound.
     ``conditions`` (N, V) are float32 numbers as stored, NaN where not known, called ``condition_names``.
     ``notes`` are sentences: every conversion that was made on the way in. ``key`` names the content where hashing it
     would mean reading a large map from end to end.
@@ -61,6 +62,7 @@ class Dataset:
     key: str | None = None
     rate: int | None = None
     schema: tuple[Any, ...] = ()
+    coded: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.x)

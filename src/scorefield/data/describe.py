@@ -14,8 +14,10 @@ from torch import Tensor
 from scorefield.data.conditions import Scale
 from scorefield.data.dataset import Dataset
 from scorefield.data.schema import Column, learned
+from scorefield.registry import from_config
 
 CHUNK = 1024
+COMMONEST = 8  # categories that are named
 MOST_READ = 2**25  # numbers of a set that lies on disk from which its statistics are taken
 
 
@@ -27,7 +29,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     memory, range, moments and repetitions are those of examples spread evenly over them, and a note says how many.
     """
     seen = set(_digests(dataset.x))
-    mean, std = ([], []) if dataset.schema else (part.tolist() for part in moments(dataset.x))
+    numbers = not dataset.schema and dataset.coded is None  # whose range and moments mean something
+    mean, std = (part.tolist() for part in moments(dataset.x)) if numbers else ([], [])
     held_out, looked = dataset.held_out, looked_at(dataset.x)
     part = f"Range, mean, deviation and duplicates are those of {looked:,} examples, spread evenly."
     return {
@@ -38,11 +41,12 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "held_out": 0 if held_out is None else len(held_out),
         "shape": list(dataset.shape),
         "dtype": str(dataset.x.dtype).removeprefix("torch."),
-        "range": [] if dataset.schema else _range(dataset.x),
+        "range": _range(dataset.x) if numbers else [],
         "mean": mean,
         "std": std,
         "columns": list(dataset.columns),
         "table": [_column(column, dataset.x[:, j]) for j, column in enumerate(learned(dataset.schema))],
+        "categories": _categories(dataset),
         "classes": _class_counts(dataset),
         "conditions": _conditions(dataset),
         "unlabelled": 0 if dataset.labels is None else int((dataset.labels < 0).sum()),
@@ -54,6 +58,26 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "broken": [{"path": file.path, "reason": file.reason} for file in dataset.broken],
         "rate": dataset.rate,
         "notes": [*dataset.notes, *([part] if looked < len(dataset) else [])],
+    }
+
+
+def _categories(dataset: Dataset) -> dict[str, Any]:
+    """What stands at each place of text or of images of categories: the codec, how many there are to choose from, how
+    many occur, the commonest with their shares, and the entropy of one alone, in bits; of text the first examples."""
+    if dataset.coded is None:
+        return {}
+    codec = from_config(dataset.coded, "codec", "dataset.coded")
+    counts = sum(torch.bincount(codec.encode(chunk).flatten(), minlength=codec.classes) for chunk in _chunks(dataset.x))
+    assert torch.is_tensor(counts)
+    share = counts.double() / counts.sum()
+    common = share.argsort(descending=True, stable=True)[:COMMONEST]
+    return {
+        "codec": dataset.coded["type"],
+        "count": codec.classes,
+        "occurring": int((counts > 0).sum()),
+        "common": {codec.name(int(z)): float(share[z]) for z in common if counts[z]},
+        "entropy": float(-torch.xlogy(share, share).sum() / math.log(2)),
+        "shown": codec.text(codec.encode(dataset.x[: min(3, len(dataset))])) if dataset.kind == "text" else [],
     }
 
 

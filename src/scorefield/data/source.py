@@ -17,14 +17,17 @@ from scorefield.data.embedded import EMBEDDED
 from scorefield.data.huggingface import is_hub, open_hub
 from scorefield.data.layouts import Layout, adjust
 from scorefield.data.listing import IMAGES, SOUNDS
+from scorefield.data.palette import PALETTE, as_categories, palette_in
 from scorefield.data.table import open_table
+from scorefield.data.text import is_text, open_text
 from scorefield.data.trees import is_tree, open_tree
 from scorefield.data.windows import open_windows
 from scorefield.errors import UserError, suggest
 
 COLORS = ("auto", "gray", "rgb")
 SMALLEST, LARGEST = 4, 2048
-READABLE = "a folder or an archive of images or sounds, or a .npz, .npy, .csv or .parquet file"
+LONGEST = 2**16  # characters of a window
+READABLE = "a folder or an archive of images or sounds, or a .npz, .npy, .csv, .parquet or .txt file"
 ADVICE = {
     **dict.fromkeys((".7z", ".rar"), "Unpack it and give the folder."),
     **dict.fromkeys((".pt", ".pth", ".pkl"), "It is a Python pickle, which can run code; save a .npz instead."),
@@ -58,18 +61,23 @@ def open_data(
     config: str | None = None,
     streaming: bool = False,
     examples: int | None = None,
+    length: int | None = None,
+    lines: bool = False,
+    codec: str | None = None,
 ) -> Dataset:
     """Opens data to learn from, because every command begins with some, and checks all of it before anything is spent.
 
     ``source`` is the name of an embedded set ("digits", "glyphs", "moons", ...), a path to a folder, a zip or tar
     archive of images or sounds, a list of shards ("shards/{000..010}.tar"), a folder of ``.npy`` files, one ``.npz``,
-    ``.npy``, ``.csv`` or ``.parquet`` file, a Hugging Face data set ("hf:owner/name" or a folder it was saved to), a
-    NumPy array or a tensor. docs/data.md has them all.
+    ``.npy``, ``.csv``, ``.parquet`` or ``.txt`` file, a Hugging Face data set ("hf:owner/name" or a folder it was saved
+    to), a NumPy array or a tensor. docs/data.md has them all.
 
     ``size`` is the edge in pixels that images are centre-cropped and resized to; ``color`` "auto" takes one channel
     only if all images are grey, "gray" and "rgb" decide. ``rate`` and ``seconds`` are what sounds are brought to.
     ``window`` and ``stride`` cut one long series into signals. ``split``, ``config``, ``streaming`` and ``examples``
-    choose what of a Hugging Face data set is read. ``label`` names the column or array of classes (beside an array: the
+    choose what of a Hugging Face data set is read. ``length`` cuts a text into windows, ``lines`` makes every line an
+    example, ``codec`` says in what it is written ("characters", "bytes", a tokenizer's .json), and "palette" that
+    images hold categories. ``label`` names the column or array of classes (beside an array: the
     classes themselves), ``condition`` the columns or arrays of numbers to condition on (beside an array: the numbers,
     (N,) or (N, V)), ``columns`` the columns of a table or the array of an archive. ``holdout`` is the fraction set
     aside (None: the set's own choice), chosen by ``seed``. ``strict`` makes a broken file an error; ``cache`` False
@@ -78,21 +86,29 @@ def open_data(
     Raises ``UserError`` for anything that cannot be used.
     """
     _check(size, color)
-    asked = More(rate, seconds, window, stride, split, config, streaming, examples)
+    asked = More(rate, seconds, window, stride, split, config, streaming, examples, None, length, lines, codec)
     if not isinstance(source, str | Path):
         _refuse("an array", columns=columns, categories=categories)
-        asked.refuse("an array")
+        asked.refuse("an array", "codec")
         dataset = open_array(source, size=size, color=color, label=label, condition=condition)
-        return hold_out(dataset, holdout, seed)
+        return hold_out(as_categories(dataset, codec) if codec else dataset, holdout, seed)
     name = str(source)
     wanted, told = _names(columns), _told(name, condition)
     if label is not None and not isinstance(label, str):
         raise UserError(f"label= names a column of '{name}'; a list of classes goes with an array only.")
     if name in EMBEDDED:
         _refuse(f"the embedded set '{name}'", label=label, columns=columns, condition=told)
-        asked.refuse(f"the embedded set '{name}'")
-        return _embedded(name, size, color, holdout, seed)
+        asked.refuse(f"the embedded set '{name}'", "codec")
+        dataset = _embedded(name, size, color, holdout, seed)
+        return as_categories(dataset, codec) if codec else dataset
     path = Path(name).expanduser()
+    if is_text(name) and path.is_file():
+        own = {"size": size, "label": label, "condition": told, "columns": wanted, "categories": categories}
+        _refuse("a text", color=None if color == "auto" else color, **own)
+        asked.refuse("a text", "stride", "length", "lines", "codec")
+        _check_length(length)
+        how = {"length": length, "lines": lines, "codec": codec, "stride": stride}
+        return open_text(path, holdout=holdout, seed=seed, **how)
     if window is not None:
         own = {"size": size, "label": label, "condition": told, "categories": categories}
         _refuse("windows of a series", color=None if color == "auto" else color, **own)
@@ -106,8 +122,8 @@ def open_data(
         reader = open_hub if is_hub(name) else open_tree
         dataset = reader(name, replace(asked, columns=wanted), size=size, color=color, **how)
     else:
-        asked.refuse("one file")
-        dataset = _file(path, Asked(size, color, label, wanted, strict, told, _names(categories)))
+        asked.refuse("one file", "codec")
+        dataset = _file(path, Asked(size, color, label, wanted, strict, told, _names(categories), codec))
     if dataset.held_out is not None and holdout is None:
         return dataset
     return hold_out(replace(dataset, held_out=None), holdout, seed)
@@ -118,6 +134,11 @@ def _check(size: int | None, color: str) -> None:
         raise UserError(f"size must be from {SMALLEST} to {LARGEST} pixels, got {size}.")
     if color not in COLORS:
         raise UserError(f"color={color} is not known.{suggest(color, COLORS)}")
+
+
+def _check_length(length: int | None) -> None:
+    if length is not None and not 2 <= length <= LONGEST:
+        raise UserError(f"length must be from 2 to {LONGEST:,}, got {length:,}.")
 
 
 def _refuse(what: str, **options: object) -> None:
@@ -161,21 +182,27 @@ class Asked:
     strict: bool
     condition: tuple[str, ...] | None = None
     categories: tuple[str, ...] | None = None
+    codec: str | None = None
 
 
 def _npz(path: Path, asked: Asked) -> Dataset:
     own = {"label": asked.label, "columns": asked.columns, "condition": asked.condition}
-    return open_npz(path, size=asked.size, color=asked.color, **own)
+    dataset = open_npz(path, size=asked.size, color=asked.color, **own)
+    colors = palette_in(path)
+    if asked.codec is None and (colors is None or dataset.kind != "images" or asked.color != "auto" or asked.size):
+        return dataset
+    return as_categories(dataset, asked.codec or PALETTE, colors if asked.codec in (None, PALETTE) else None)
 
 
 def _npy(path: Path, asked: Asked) -> Dataset:
     own = {"label": asked.label, "columns": asked.columns, "condition": asked.condition}
     _refuse("a .npy file, which holds one array", **own)
-    return open_npy(path, size=asked.size, color=asked.color)
+    dataset = open_npy(path, size=asked.size, color=asked.color)
+    return as_categories(dataset, asked.codec) if asked.codec else dataset
 
 
 def _table(path: Path, asked: Asked) -> Dataset:
-    _refuse("a table", size=asked.size, color=None if asked.color == "auto" else asked.color)
+    _refuse("a table", codec=asked.codec, size=asked.size, color=None if asked.color == "auto" else asked.color)
     own = {"label": asked.label, "columns": asked.columns, "condition": asked.condition}
     return open_table(path, strict=asked.strict, categories=asked.categories, **own)
 

@@ -26,6 +26,7 @@ class Part(Protocol):
     """One column: (B,) numbers as stored ↔ (B, width) of order one."""
 
     width: int
+    is_number: bool  # whether the first of these is a quantity
 
     def encode(self, values: Tensor) -> Tensor:
         """(B,) float64 → (B, width) float64."""
@@ -39,6 +40,8 @@ class Part(Protocol):
 class Numbers:
     """A number or date through a monotone map, rounded to its decimals and kept in its range; where values are missing
     in the data, a second number of ±1 says that it is missing, and the first is then 0."""
+
+    is_number = True
 
     def __init__(self, low: float, high: float, decimals: int, gaps: bool, **law: Any) -> None:
         self.low, self.high, self.decimals, self.gaps = low, high, decimals, gaps
@@ -69,6 +72,8 @@ class Codes:
     binary digits of k as ±1 (Chen et al. 2022, "Analog bits", sec. 2).
     """
 
+    is_number = False
+
     def __init__(self, counts: list[int], coding: str, gaps: bool) -> None:
         weight = torch.tensor(counts, dtype=torch.float64)
         self.book, self.gaps = _BOOKS[coding](weight / weight.sum().clamp_min(1)), gaps
@@ -89,6 +94,7 @@ class Constant:
     """A column in which nothing varies: it takes no number, and decodes to its one value."""
 
     width = 0
+    is_number = False
 
     def __init__(self, value: float | None = None) -> None:
         self.value = math.nan if value is None else value
@@ -132,6 +138,12 @@ class TableCodec:
                 f"columns do not describe a table ({error}). Train again, or restore config.toml."
             ) from error
         self.widths = [part.width for part in self.parts]
+
+    @property
+    def numbers(self) -> list[int]:
+        """Which of the D encoded numbers are numbers or dates, not codes or signs of a missing value."""
+        starts = np.cumsum([0, *self.widths]).tolist()
+        return [start for start, part in zip(starts, self.parts, strict=False) if part.is_number]
 
     def __repr__(self) -> str:
         return f"TableCodec({len(self.parts)} columns, {sum(self.widths)} numbers)"

@@ -14,6 +14,8 @@ from scorefield.data.files import ARCHIVES, Files, Folder
 from scorefield.data.folder import open_folder
 from scorefield.data.huggingface import HUB, is_saved, open_hub, open_saved
 from scorefield.data.listing import PICTURES, RECORDINGS, folder_files
+from scorefield.data.masks import are_palettes, open_masks
+from scorefield.data.palette import PALETTE, as_categories
 from scorefield.data.shards import open_shards
 from scorefield.data.sounds import check, open_sounds
 from scorefield.errors import UserError
@@ -80,8 +82,13 @@ def _kind(files: Files) -> str:
 def _images(
     files: Files, broken: tuple[Broken, ...], more: More, *, size: int | None, color: str, **how: Any
 ) -> Dataset:
-    more.refuse("images")
-    return open_folder(files, broken=broken, size=size, color=color, **how)
+    more.refuse("images", "codec")
+    if more.codec == PALETTE or (more.codec is None and color == "auto" and are_palettes(files)):
+        _no_pictures(None, color, "palette images")
+        how.pop("cache")  # numbers of a palette unpack as fast as they are read
+        return open_masks(files, broken=broken, size=size, **how)
+    dataset = open_folder(files, broken=broken, size=size, color="gray" if more.codec else color, **how)
+    return dataset if more.codec is None else as_categories(dataset, more.codec)
 
 
 def _sounds(

@@ -1,7 +1,8 @@
 """How a network becomes a belief."""
 
+from .categorical import Categorical
 from .preconditioned import Preconditioned
 from .predictions import PREDICTIONS, Coefficients
 from .variance import AnalyticVariance, LearnedVariance
 
-__all__ = ["PREDICTIONS", "AnalyticVariance", "Coefficients", "LearnedVariance", "Preconditioned"]
+__all__ = ["PREDICTIONS", "AnalyticVariance", "Categorical", "Coefficients", "LearnedVariance", "Preconditioned"]

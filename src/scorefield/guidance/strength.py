@@ -32,7 +32,7 @@ def strength(guidance: Any, process: Any, t: Tensor, x: Tensor) -> float | Tenso
     scales = levels.new_tensor([_at(guidance, level) for level in levels.tolist()])
     if (scales == scales[0]).all():
         return scales[0].item()
-    return scales.to(x.device, x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+    return scales.to(x.device, x.dtype if x.is_floating_point() else scales.dtype).reshape(-1, *[1] * (x.ndim - 1))
 
 
 def _at(guidance: Any, level: float) -> float:

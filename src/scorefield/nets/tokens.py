@@ -27,9 +27,9 @@ class SelfAttention(nn.Module):
     """Every token's view of all tokens (Vaswani et al. 2017, eq. 1), (B, T, W) → (B, T, W).
 
     ``qk_norm`` brings queries and keys of each head to unit root mean square first (Dehghani et al. 2023), which keeps
-    the attention logits of large networks bounded. Second derivatives and forward mode need
-    ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`` around the call. Raises UserError when ``heads`` does not
-    divide the width.
+    the attention logits of large networks bounded. ``turns`` (2, T, W / heads / 2) rotate both by their positions (see
+    ``sequence.turns``). Second derivatives and forward mode need ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``
+    around the call. Raises UserError when ``heads`` does not divide the width.
     """
 
     def __init__(self, width: int, heads: int, qk_norm: bool = False) -> None:
@@ -40,17 +40,29 @@ class SelfAttention(nn.Module):
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.norm_q, self.norm_k = (UnitNorm(width // heads) if qk_norm else nn.Identity() for _ in range(2))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, turns: Tensor | None = None) -> Tensor:
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, T, ·)
-        seen = F.scaled_dot_product_attention(self.norm_q(q), self.norm_k(k), v)
+        q, k = self.norm_q(q), self.norm_k(k)
+        if turns is not None:
+            q, k = turned(q, turns), turned(k, turns)
+        seen = F.scaled_dot_product_attention(q, k, v)
         return self.out(seen.transpose(1, 2).flatten(2))
+
+
+def turned(x: Tensor, turns: Tensor) -> Tensor:
+    """Every pair (x_i, x_{i + d/2}) of a query or key turned by the angle of its place, (…, T, d) with the cosines and
+    sines (2, T, d/2) → (…, T, d), in the precision of ``turns`` and back (Su et al. 2021, eq. 34)."""
+    cos, sin = turns.unbind(0)
+    first, second = x.to(turns.dtype).chunk(2, -1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), -1).to(x.dtype)
 
 
 class AdaptiveBlock(nn.Module):
     """adaLN-Zero (Peebles & Xie 2023, sec. 3.2): x ← x + g₁ · attention(n(x)(1 + s₁) + h₁), then
     x ← x + g₂ · MLP(n(x)(1 + s₂) + h₂), with layer norm n and (h₁, s₁, g₁, h₂, s₂, g₂) = W told + b, zero at first.
 
-    x (B, T, width), told (B or 1, width) → (B, T, width); the MLP is ``ratio`` times as wide inside, with tanh-GELU.
+    x (B, T, width), told (B or 1, width), turns as in ``SelfAttention`` → (B, T, width); the MLP is ``ratio`` times as
+    wide inside, with tanh-GELU.
     """
 
     def __init__(self, width: int, heads: int, *, ratio: float = 4.0, dropout: float = 0.0, qk_norm: bool = False):
@@ -65,9 +77,9 @@ class AdaptiveBlock(nn.Module):
             nn.init.zeros_(layer.bias)
         self.told = zero(nn.Linear(width, 6 * width))
 
-    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+    def forward(self, x: Tensor, told: Tensor, turns: Tensor | None = None) -> Tensor:
         shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = self.told(told).unsqueeze(1).chunk(6, 2)
-        x = x + gate * self.attention(torch.addcmul(shift, self.norm_attention(x), 1 + scale))
+        x = x + gate * self.attention(torch.addcmul(shift, self.norm_attention(x), 1 + scale), turns)
         h = F.gelu(self.wide(torch.addcmul(shift_mlp, self.norm_mlp(x), 1 + scale_mlp)), approximate="tanh")
         return x + gate_mlp * self.narrow(self.dropout(h))
 

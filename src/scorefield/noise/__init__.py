@@ -1,7 +1,39 @@
 """How data are destroyed: schedules (t ↦ α, σ) and the processes that use them."""
 
+from .discrete import Discrete, binomial, mask_and_replace, masking, uniform
 from .gaussian import Gaussian
+from .jumps import Band, GaussianJumps, GivenJumps, Neighbours
+from .keep import Cosine as CosineKeep
+from .keep import Ending, Geometric, Linear, Polynomial, Sine, Steps
+from .markov import Markov
 from .schedules import EDM, VE, VP, Cosine, Flow, Scales, SubVP
 from .tables import BetaTable
 
-__all__ = ["EDM", "VE", "VP", "BetaTable", "Cosine", "Flow", "Gaussian", "Scales", "SubVP"]
+__all__ = [
+    "EDM",
+    "VE",
+    "VP",
+    "Band",
+    "BetaTable",
+    "Cosine",
+    "CosineKeep",
+    "Discrete",
+    "Ending",
+    "Flow",
+    "Gaussian",
+    "GaussianJumps",
+    "Geometric",
+    "GivenJumps",
+    "Linear",
+    "Markov",
+    "Neighbours",
+    "Polynomial",
+    "Scales",
+    "Sine",
+    "Steps",
+    "SubVP",
+    "binomial",
+    "mask_and_replace",
+    "masking",
+    "uniform",
+]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core import Denoiser, Rng, like
+from ..core import Denoiser, Rng
 from ..errors import UserError
 from ..registry import register
 from .times import LogNormal, Stratified, TimeLaw
@@ -33,8 +33,7 @@ class Denoising:
     label_dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.label_dropout <= 1:
-            raise UserError(f"label_dropout must be between 0 and 1, got {self.label_dropout}.")
+        check_dropout(self.label_dropout)
 
     def __call__(self, denoiser: Denoiser, x0: Tensor, rng: Rng, **cond: Any) -> Tensor:
         """The loss of each example: x0 (B, *D) → (B,), a mean over dimensions so as not to grow with them."""
@@ -42,16 +41,23 @@ class Denoising:
         like_times = torch.empty(len(x0), dtype=torch.float64)
         t, correction = rng.over_batch(lambda u: self.times(u, process), like_times)  # strata are the whole batch's
         if self.label_dropout:
-            cond = _forgetful(cond, self.label_dropout, rng)
+            cond = forgetful(cond, self.label_dropout, rng)
         belief = denoiser(process.corrupt(x0, t, rng), t, **cond)
         weight = process.weight(t) if self.weight is None else self.weight(process, t)
-        return like(weight * correction, x0).flatten() * belief.error(x0) / math.prod(x0.shape[1:])
+        error = belief.error(x0)
+        return (weight * correction).to(error) * error / math.prod(x0.shape[1:])
+
+
+def check_dropout(share: float) -> None:
+    """Raise UserError unless ``share`` is one."""
+    if not 0 <= share <= 1:
+        raise UserError(f"label_dropout must be between 0 and 1, got {share}.")
 
 
 NULL = {"label": -1, "condition": math.nan}
 
 
-def _forgetful(cond: dict[str, Any], share: float, rng: Rng) -> dict[str, Any]:
+def forgetful(cond: dict[str, Any], share: float, rng: Rng) -> dict[str, Any]:
     """``cond`` with what some examples know taken away; each column of a condition is a piece of its own."""
     known = {name: cond[name].reshape(len(cond[name]), -1) for name in NULL if name in cond}
     if not known:

@@ -8,6 +8,9 @@ from .values import Option
 
 SECTIONS = ("codec", "net", "process", "denoiser", "objective")  # sections of config.toml that describe objects
 SCHEDULES = ("vp", "cosine", "sub-vp", "ve", "edm", "flow", "ddpm")
+KEEPS = ("cosine", "geometric", "linear", "polynomial", "sine")  # schedules of noise on tokens
+SCHEDULES_OF_ALL = tuple(dict.fromkeys((*SCHEDULES, *KEEPS)))
+NOISES = ("masking", "uniform", "mask-and-replace")
 PREDICTIONS = ("eps", "x0", "v", "score", "flow", "edm")
 # fmt: off
 SOLVERS = (
@@ -18,6 +21,10 @@ SOLVERS = (
     "lms3", "lms4", "midpoint", "pc", "pc-ancestral", "restart", "reverse-diffusion", "rk4", "sa-solver",
     "sde-dpmpp1", "sde-dpmpp2m", "sde-dpmpp2m-published", "sde-dpmpp3m", "sde-dpmpp3m-published", "unipc1",
     "unipc1-bh1", "unipc2", "unipc2-bh1", "unipc3", "unipc3-bh1",
+)
+TOKEN_SOLVERS = (  # of text and categories
+    "analytic", "analytic-product", "ancestral", "corrected", "corrected-many", "discrete-flow", "first-hitting",
+    "maskgit", "maskgit-margin", "remasking", "remasking-cap", "sundae", "tau-leaping",
 )
 GRIDS = (
     "beta", "exponential", "karras", "knots", "leading", "linspace", "log-snr", "optimised", "quadratic", "rectified",
@@ -46,7 +53,7 @@ class Command(NamedTuple):
         return {option.name: option for _, group in self.groups for option in group}
 
 
-DATA_HELP = "an embedded set (digits, glyphs, moons ...), a folder of images, or one .npz, .npy or .csv file"
+DATA_HELP = "an embedded set (digits, glyphs, moons ...), a folder of images, or one .npz, .npy, .csv or .txt file"
 RUN_HELP = "a run folder, a unique prefix of its name, a .safetensors file, or `last`"
 
 READING = (
@@ -92,6 +99,14 @@ READING = (
     Option(
         "stride", "int", None, "Rows from the beginning of one window to that of the next; otherwise 1.", "rows", low=1
     ),
+    Option("length", "int", None, "Characters (bytes, tokens) in a window of text; otherwise 128.", low=2, common=True),
+    Option("lines", "bool", False, "Every line of a text is an example of its own, such as a name."),
+    Option(
+        "codec",
+        "str",
+        None,
+        "What text is made of: characters, bytes, or a tokenizer's .json file; images of categories: palette, binary.",
+    ),
     Option("split", "str", None, "Part of a Hugging Face data set; otherwise train."),
     Option("config", "str", None, "Configuration of a Hugging Face data set that has several."),
     Option("streaming", "bool", False, "Read a Hugging Face data set over the network without storing all of it."),
@@ -101,7 +116,14 @@ READING = (
 )
 WALK = (
     Option("steps", "int", None, "Steps of the solver; more is slower and more exact.", low=1, common=True),
-    Option("solver", "choice", "auto", "How to walk from noise to data.", choices=("auto", *SOLVERS), common=True),
+    Option(
+        "solver",
+        "choice",
+        "auto",
+        "How to walk from noise to data.",
+        choices=("auto", *dict.fromkeys((*SOLVERS, *TOKEN_SOLVERS))),
+        common=True,
+    ),
     Option(
         "guidance",
         "float",

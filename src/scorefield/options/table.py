@@ -7,9 +7,10 @@ A default of None (written `auto`) means "chosen for you": the plan decides from
 from __future__ import annotations
 
 from .compare import COMPARE
+from .edit import EDIT, SHARPER
 from .ema import AVERAGE, EMA
 from .export import EXPORT
-from .shared import DATA_HELP, GRIDS, READING, RUN_HELP, SCHEDULES, SPREAD, WALK, WHERE, Command
+from .shared import DATA_HELP, GRIDS, READING, RUN_HELP, SCHEDULES_OF_ALL, SPREAD, WALK, WHERE, Command
 from .tools import CONFIG, DOCTOR, RECIPES
 from .train import TRAIN
 from .tune import TABLE, TUNE
@@ -47,13 +48,14 @@ SAMPLE = Command(
                 ),
                 Option("grid", "choice", "auto", "Spacing of the solver's steps in time.", choices=("auto", *GRIDS)),
                 Option("eta", "float", None, "Fresh noise in each step: 0 is deterministic, 1 ancestral.", low=0),
+                *SHARPER,
                 TABLE,
                 Option(
                     "schedule",
                     "choice",
                     "auto",
                     "Walk along another noise schedule than that of training.",
-                    choices=("auto", *SCHEDULES),
+                    choices=("auto", *SCHEDULES_OF_ALL),
                 ),
                 AVERAGE,
             ),
@@ -65,10 +67,12 @@ SAMPLE = Command(
                     "out",
                     "path",
                     None,
-                    "File to write: .png, .npz, .npy, .csv, .parquet or .webp; otherwise in the run folder.",
+                    "File to write: .png, .npz, .npy, .csv, .parquet, .txt or .webp; otherwise in the run folder.",
                     common=True,
                 ),
-                Option("film", "bool", False, "Also write an animated WebP of noise becoming data.", common=True),
+                Option(
+                    "film", "bool", False, "Also write a film of noise becoming data; of text, a page.", common=True
+                ),
             ),
         ),
         ("where", (*WHERE, SPREAD)),
@@ -203,5 +207,5 @@ LIST = Command(
     ),
     _RUNS,
 )
-_ALL = (TRAIN, SAMPLE, EVALUATE, COMPARE, TUNE, EMA, EXPORT, DATA, INFO, REPORT, LIST, RECIPES, CONFIG, DOCTOR)
+_ALL = (TRAIN, SAMPLE, EDIT, EVALUATE, COMPARE, TUNE, EMA, EXPORT, DATA, INFO, REPORT, LIST, RECIPES, CONFIG, DOCTOR)
 COMMANDS = {c.name: c for c in _ALL}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .shared import DATA_HELP, DEVICES, PREDICTIONS, READING, SCHEDULES, SWITCH, Command
+from .shared import DATA_HELP, DEVICES, NOISES, PREDICTIONS, READING, SCHEDULES_OF_ALL, SWITCH, Command
 from .values import Option
 
 TRAIN = Command(
@@ -35,8 +35,9 @@ TRAIN = Command(
                     "model",
                     "choice",
                     "auto",
-                    "The network: unet, dit or edm2 for images and signals, mlp or transformer for points and tables.",
-                    choices=("auto", "unet", "dit", "edm2", "mlp", "transformer"),
+                    "The network: unet, dit or edm2 for images and signals, mlp or transformer for points and tables, "
+                    "sequence for text.",
+                    choices=("auto", "unet", "dit", "edm2", "mlp", "transformer", "sequence"),
                     common=True,
                 ),
                 Option(
@@ -77,7 +78,7 @@ TRAIN = Command(
                     "pixels",
                     low=1,
                 ),
-                Option("heads", "int", None, "unet, dit, transformer: attention heads.", low=1),
+                Option("heads", "int", None, "unet, dit, transformer, sequence: attention heads.", low=1),
                 Option("patch", "int", None, "dit: edge of a patch; half of it is four times the tokens.", low=1),
                 Option("dropout", "float", None, "Fraction of activations dropped.", low=0, high=0.95),
                 Option(
@@ -93,7 +94,19 @@ TRAIN = Command(
             "noise",
             (
                 Option(
-                    "schedule", "choice", "auto", "How data become noise.", choices=("auto", *SCHEDULES), common=True
+                    "schedule",
+                    "choice",
+                    "auto",
+                    "How data become noise.",
+                    choices=("auto", *SCHEDULES_OF_ALL),
+                    common=True,
+                ),
+                Option(
+                    "noise",
+                    "choice",
+                    "auto",
+                    "What becomes of text and categories: they are masked, replaced by others, or both.",
+                    choices=("auto", *NOISES),
                 ),
                 Option(
                     "predict",

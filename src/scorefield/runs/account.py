@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,8 @@ from scorefield.options import flatten
 from scorefield.runs import build
 from scorefield.runs.disk import read_json
 from scorefield.runs.folder import RunFolder
-from scorefield.runs.story import readable
+from scorefield.runs.recipes import GAUSSIAN, TOKENS
+from scorefield.runs.story import PLURALS, destroys, readable
 from scorefield.show.story import Metric, Setting
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ NETS = {
     "dit": "a diffusion transformer",
     "edm2": "a magnitude-preserving U-Net",
     "transformer": "a transformer",
+    "sequence": "a transformer for sequences",
+}
+NOISES: dict[str, Callable[[dict[str, Any]], str]] = {
+    GAUSSIAN: lambda process: f"on the {process['schedule']['type']} noise schedule",
+    TOKENS: lambda process: f"on noise that {destroys(process)} on the {process['keep']['type']} schedule",
 }
 LONGEST = 600  # letters of a value in the report
 VERSIONS = ("scorefield", "torch", "python", "numpy", "platform", "device", "gpu", "threads", "git")
@@ -60,12 +67,12 @@ class Account:
 
     def story(self) -> str:
         """One paragraph: what was trained on what, for how long."""
-        net = NETS.get(self.run.config["net"]["type"], f"the network {self.run.config['net']['type']}")
-        process = self.run.config["process"]["schedule"]["type"]
+        name = self.run.config["net"].get("body", self.run.config["net"]["type"])
+        net = NETS.get(name, f"the network {name}")
         conditional = "class-conditional " if self.run.classes else ""
         return (
             f"A {conditional}diffusion model of {self._found['name']}: {net} with {self._parameters()} parameters "
-            f"on the {process} noise schedule, trained for {self.run.step:,} steps on "
+            f"{NOISES[self.run.family](self.run.config['process'])}, trained for {self.run.step:,} steps on "
             f"{self._found['examples']:,} examples."
         )
 
@@ -129,7 +136,8 @@ class Account:
         found, shape = self._found, "×".join(map(str, self._found["shape"]))
         held_out = f"; {found['held_out']:,} more were held out" if found["held_out"] else ""
         classes = f" in {len(found['classes'])} classes" if found["classes"] else ""
-        return f"{found['name']}: {found['examples']:,} {found['kind']} of shape {shape}{classes}{held_out}."
+        kind = PLURALS.get(found["kind"], found["kind"])
+        return f"{found['name']}: {found['examples']:,} {kind} of shape {shape}{classes}{held_out}."
 
     def data_facts(self) -> Pairs:
         """Where the data came from, and what tells them from others."""
@@ -160,7 +168,8 @@ class Account:
 
     def python(self) -> str:
         """Code that loads and samples it."""
-        return f'import scorefield\n\nrun = scorefield.load("{self.folder.path}")\nrun.sample(16).save("samples.png")'
+        file = "samples.txt" if self.run.kind == "text" else "samples.png"
+        return f'import scorefield\n\nrun = scorefield.load("{self.folder.path}")\nrun.sample(16).save("{file}")'
 
     def limits(self) -> list[str]:
         """What it cannot do or what was not checked."""

@@ -10,6 +10,7 @@ from torch import nn
 from scorefield import data, denoisers, nets, noise, objectives, solvers  # noqa: F401  (importing registers)
 from scorefield.core import Codec, Objective, Solver
 from scorefield.registry import from_config
+from scorefield.runs import recipes
 from scorefield.solvers import named
 from scorefield.training import Settings
 
@@ -22,9 +23,25 @@ def codec(config: Config) -> Codec:
     return from_config(config["codec"], "codec", "config.codec")
 
 
+def blank(config: Config) -> torch.Tensor:
+    """One encoded example of zeros, (1, *D): the shape and type of what the network sees, which for tables is not what
+    is stored."""
+    found = config["data"]["found"]
+    made = codec(config)
+    if recipes.FAMILIES[found["kind"]] == recipes.TOKENS:
+        return torch.zeros(1, *found["shape"], dtype=torch.int64)
+    return made.encode(torch.zeros(1, *found["shape"]))
+
+
 def encoded_shape(config: Config) -> tuple[int, ...]:
-    """The event shape of one encoded example: what the network sees, which for tables is not what is stored."""
-    return tuple(codec(config).encode(torch.zeros(1, *config["data"]["found"]["shape"])).shape[1:])
+    """The event shape of one encoded example."""
+    return tuple(blank(config).shape[1:])
+
+
+def edges(config: Config) -> tuple[int, ...]:
+    """The edge lengths of an example on a grid: without its channels, which categories have not."""
+    shape = encoded_shape(config)
+    return shape if recipes.FAMILIES[config["data"]["found"]["kind"]] == recipes.TOKENS else shape[1:]
 
 
 def denoiser(config: Config) -> nn.Module:

@@ -25,8 +25,9 @@ class Display(Protocol):
     def logged(self, event: Logged) -> None:
         """Loss, rates and how far the run is, every so many steps."""
 
-    def preview(self, image: Image, path: Path) -> None:
-        """Samples of the averaged denoiser: small enough for a terminal; ``path`` is the large PNG just written."""
+    def preview(self, image: Image | str, path: Path) -> None:
+        """Samples of the averaged denoiser: a picture small enough for a terminal, or a text; ``path`` is the large PNG
+        just written."""
 
     def saved(self, event: Saved) -> None:
         """A checkpoint is on the disk."""
@@ -50,7 +51,7 @@ class Silent:
     def logged(self, event: Logged) -> None:
         pass
 
-    def preview(self, image: Image, path: Path) -> None:
+    def preview(self, image: Image | str, path: Path) -> None:
         pass
 
     def saved(self, event: Saved) -> None:

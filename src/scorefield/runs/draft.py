@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-
 COLUMNS = ("label", "condition", "columns", "categories")  # name columns, which may be called yes, no or auto
 
 

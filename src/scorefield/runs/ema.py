@@ -17,6 +17,7 @@ from scorefield.runs import averages, build
 from scorefield.runs.disk import write_json
 from scorefield.runs.ema_measures import measure_of
 from scorefield.runs.sample import Progress
+from scorefield.runs.tokens import refuse
 from scorefield.training.checkpoint import Checkpoint, folder_of, newest
 from scorefield.training.checkpoint import read as read_checkpoint
 
@@ -126,6 +127,8 @@ def sweep(
     """
     if metric not in WORDS:
         raise UserError(f"no metric of a sweep is called {metric!r}.{suggest(metric, WORDS)}")
+    if metric != "loss":
+        refuse(run, f"metric={metric} compares numbers", "Leave metric out: the loss is measured.")
     if metric == "loss" and walk:
         raise UserError(f"metric=loss draws no samples, so it has no use for {', '.join(walk)}: leave that out.")
     checkpoint = _checkpoint(run)

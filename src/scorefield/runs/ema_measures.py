@@ -37,7 +37,7 @@ def measure_of(
     """(how to measure, n, different real examples) of one metric; ``walk`` are options of ``sample``.
 
     Raises UserError for a distance of too few examples."""
-    usual_count = recipes.evaluated(run.shape, run.device.type)
+    usual_count = recipes.evaluated(run.kind, run.shape, run.device.type)
     size = batch_of(run.encoded) if batch is None else batch
     if metric == "loss":
         count = n or max(2 * usual_count, 2 * GROUPS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,7 @@ from torch import Tensor
 from scorefield.data import Dataset, conform, open_data
 from scorefield.errors import UserError
 from scorefield.metrics import Evaluation
-from scorefield.metrics import evaluate as measure
-from scorefield.runs import recipes, sets
+from scorefield.runs import measuring, sets
 from scorefield.runs.conditions import usual
 from scorefield.runs.disk import write_json
 from scorefield.runs.sample import Progress
@@ -42,6 +41,7 @@ def evaluate(
 ) -> Evaluation:
     """Draw ``n`` samples and compare them with ``against``: data of any source, by default the run's held-out part.
 
+    A run on text is measured by its bound on held-out text, and its samples by an n-gram model (docs/text.md).
     ``n`` None is as many as there are to compare with, at most what the device does in about a minute; ``walk`` are
     options of ``sample`` (steps, solver, guidance ...). Classes are asked for as often as the data hold them, so that
     class frequencies never count as a fault. ``features`` and ``metrics`` as in ``scorefield.evaluate``; ``reference``
@@ -52,44 +52,30 @@ def evaluate(
     """
     began = time.monotonic()
     real, train = _own(run) if against is None else (_other(run, against), None)
-    chosen = sets.Chosen.of(features or _features(run), reference, train or real, run.device.type)
-    sets.rehearse(real, chosen, metrics, train)
+    wanted = measuring.Wanted(run, real, train, metrics, features, reference, seed)
+    measured = measuring.of(wanted)
     world = sharing(walk.get("devices"), run.device)
     if save_stats is not None and world.main:
-        sets.write_statistics(save_stats, train or real, chosen)
-    real, train = sets.held(real), None if train is None else sets.held(train)
-    count = n or min(len(real), recipes.evaluated(run.shape, run.device.type))
-    asked = _asked(run, real, count)
-    told = {"label": asked} | usual(run, count, replace(real, held_out=None)) | walk
-    samples = run.sample(count, seed=seed, progress=progress, **told)
-    scores = world.first(
-        lambda: measure(
-            samples.x,
-            real.x,
-            train=None if train is None else train.x,
-            features=chosen.features,
-            metrics=metrics,
-            reference=chosen.reference,
-            device=chosen.device,
-            labels=asked if asked is not None and bool((asked >= 0).all()) else None,
-            real_labels=real.labels,
-            train_labels=None if train is None else train.labels,
-            seed=seed,
-            schema=run.schema or None,
-            rate=real.rate,
-        )
-    )
-    if samples.note:
+        measured.save(save_stats)
+    count = n or wanted.most
+    samples = None
+    if measured.samples:
+        shown = sets.held(real) if run.classes or run.conditions is not None else real
+        wanted.label = _asked(run, shown, count)
+        told = {"label": wanted.label} | usual(run, count, replace(shown, held_out=None)) | walk
+        samples = run.sample(count, seed=seed, progress=progress, **told)
+    scores = world.first(lambda: measured(samples))
+    if samples is not None and samples.note:
         scores = replace(scores, notes=(*scores.notes, samples.note))
     record = {
         "step": run.step,
         "ema": run.ema,
-        "n": count,
-        "nfe": samples.nfe,
+        "n": 0 if samples is None else count,
+        "nfe": 0 if samples is None else samples.nfe,
         "seed": seed,
         "against": real.name,
         "sampling": {key: value for key, value in walk.items() if value is not None and key not in APART},
-        "table": samples.table or None,
+        "table": (samples.table or None) if samples is not None else None,
         "seconds": round(time.monotonic() - began, 2),
         "evaluation": scores.to_json(),
     }
@@ -110,8 +96,7 @@ def _own(run: Run) -> tuple[Dataset, Dataset]:
 
 
 def _other(run: Run, against: Any) -> Dataset:
-    images = run.kind == "images"
-    reading: dict[str, Any] = {"size": run.shape[-1], "color": {1: "gray"}.get(run.shape[0], "rgb")} if images else {}
+    reading = READINGS[run.kind](run) if run.kind in READINGS else {}
     reading |= conform.reading(run.schema) if run.schema else {}
     dataset = open_data(against, holdout=0, **reading)
     dataset = conform.conformed(dataset, run.schema) if run.schema and dataset.schema else dataset
@@ -123,13 +108,18 @@ def _other(run: Run, against: Any) -> Dataset:
     return dataset
 
 
-def _features(run: Run) -> Any:
-    """What metrics compare unless told otherwise: of a table its rows as the network sees them, missing values too."""
+def _as_text(run: Run) -> dict[str, Any]:
+    """Windows side by side, in what the run's text is made of."""
+    section = run.config["data"]
+    lines, codec = section.get("lines", False), section.get("codec") or run.config["codec"]["type"]
+    return {"length": run.shape[0], "lines": lines, "codec": codec} | ({} if lines else {"stride": run.shape[0]})
 
-    def encoded(x: Tensor) -> Tensor:
-        return run.codec.encode(x)
 
-    return encoded if run.schema else "auto"
+READINGS: dict[str, Callable[[Run], dict[str, Any]]] = {  # how other data are brought to the form of the run's
+    "images": lambda run: {"size": run.shape[-1], "color": {1: "gray"}.get(run.shape[0], "rgb")},
+    "categories": lambda run: {"size": run.shape[-1], "codec": run.config["codec"]["type"]},
+    "text": _as_text,
+}
 
 
 def _asked(run: Run, real: Dataset, count: int) -> Tensor | None:

@@ -15,7 +15,6 @@ from scorefield.runs.loading import Run, final_tensors, load
 from scorefield.runs.report import report
 from scorefield.runs.trackers import Session, Trackers, figures
 from scorefield.runs.worker import reference
-from scorefield.show.film import save_picture
 from scorefield.training import newest
 
 
@@ -42,7 +41,7 @@ def leave(folder: RunFolder, display: Display) -> None:
 
 def _picture(run: Run, folder: RunFolder) -> None:
     data = run.dataset()
-    save_picture(folder.samples / "final.png", run.preview(data=data).picture(reference(data)))
+    run.preview(data=data).save_picture(folder.samples / "final.png", reference(data))
 
 
 def _tell(run: Run, folder: RunFolder, display: Display) -> None:

@@ -17,7 +17,7 @@ def levels(draft: Draft, dataset: Dataset, mult: Sequence[Any]) -> list[Any]:
 
     Fewer than the recipe's are fine while the lowest resolution is small. Beyond that images raise UserError, which
     names the nearest sizes, and signals, which nobody resizes, leave a note."""
-    edges = build.encoded_shape(draft.config)[1:]
+    edges = build.edges(draft.config)
     halvings = min((edge & -edge).bit_length() - 1 for edge in edges)
     fitting = list(mult[: 1 + halvings])
     if len(fitting) < len(mult) and max(edges) >> (len(fitting) - 1) > recipes.LARGEST_BOTTOM:
@@ -41,7 +41,7 @@ def _note(draft: Draft, shape: str, edge: int, wanted: int, found: int) -> None:
     )
 
 
-WANTING = {"images": _refuse, "signals": _note}
+WANTING = {"images": _refuse, "signals": _note, "categories": _refuse}
 
 
 def attention(edge: int, count: int, wanted: Sequence[int]) -> list[int]:
@@ -53,7 +53,7 @@ def attention(edge: int, count: int, wanted: Sequence[int]) -> list[int]:
 def patch(draft: Draft, dataset: Dataset, wanted: int) -> int:
     """The largest patch up to ``wanted`` that divides every edge. Raises UserError where only so small ones do that the
     tokens would be too many, naming sizes that work."""
-    edges = build.encoded_shape(draft.config)[1:]
+    edges = build.edges(draft.config)
     common = math.gcd(*edges)
     fitting = next(p for p in range(min(wanted, common), 0, -1) if common % p == 0)
     tokens = math.prod(edge // fitting for edge in edges)

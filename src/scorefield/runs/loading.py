@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from scorefield.core import Codec, Solver
+from scorefield.core import Solver
 from scorefield.data.schema import Column
 from scorefield.errors import UserError
 from scorefield.runs import averages, build, weights
 from scorefield.runs.conditions import scale_of, usual
 from scorefield.runs.folder import RUNS, Found, RunFolder, find
+from scorefield.runs.recipes import FAMILIES
 from scorefield.training import choose_device
 from scorefield.training.checkpoint import Checkpoint, newest
 from scorefield.training.checkpoint import read as read_checkpoint
@@ -31,7 +32,7 @@ class Run:
 
     config: dict[str, Any]
     denoiser: Any  # a torch module that is a Denoiser
-    codec: Codec
+    codec: Any  # a Codec; that of tokens also knows their ``classes``, and ``text`` or ``pictures`` of them
     folder: RunFolder | None = None
     step: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -58,8 +59,13 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """``images``, ``vectors``, ``signals`` or ``table``."""
+        """``images``, ``vectors``, ``signals``, ``table``, ``text`` or ``categories``."""
         return self._found["kind"]
+
+    @property
+    def family(self) -> str:
+        """What its noise does: ``gaussian`` noise is added to numbers, other noise replaces ``tokens``."""
+        return FAMILIES[self.kind]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -70,6 +76,11 @@ class Run:
     def encoded(self) -> tuple[int, ...]:
         """The event shape of what is diffused; for tables it is not that of a row."""
         return build.encoded_shape(self.config)
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        """What an example is counted as where batches are cut: its numbers; of tokens, a sixteenth of its logits."""
+        return (*self.encoded, max(1, getattr(self.codec, "classes", 1) // 16))
 
     @property
     def schema(self) -> tuple[Column, ...]:
@@ -119,6 +130,13 @@ class Run:
 
         return sample(self, n, **options)
 
+    def edit(self, given: Any, n: int = 1, **options: Any) -> Any:
+        """Fill in what is left open of ``given``, a text with blanks or its beginning: see
+        ``scorefield.runs.edit.edit`` for the options."""
+        from scorefield.runs.edit import edit
+
+        return edit(self, given, n, **options)
+
     def preview(self, most: int | None = None, data: Any = None, **options: Any) -> Any:
         """The few samples that pictures of this run show: always the same seed, as many as take seconds. Their
         conditions are those of held-out examples of ``data``, the run's dataset, where it has some."""
@@ -153,7 +171,9 @@ class Run:
     def compare(self, *args: Any, **options: Any) -> Any:
         """Solvers against each other on this network: see ``scorefield.runs.compare.compare`` for the options."""
         from scorefield.runs.compare import compare
+        from scorefield.runs.tokens import refuse
 
+        refuse(self, "compare measures where walks of numbers end", "Measure solvers by `evaluate`: solver=, steps=.")
         return compare(self, *args, **options)
 
     def evaluate(self, against: Any = None, **options: Any) -> Any:

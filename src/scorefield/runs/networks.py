@@ -9,11 +9,19 @@ from scorefield.data import Dataset
 from scorefield.errors import UserError
 from scorefield.runs import build, fit, recipes
 from scorefield.runs.draft import Draft
+from scorefield.runs.noising import root_mean_square
 from scorefield.runs.recipes_other import OTHERS
 
-_GRID, _ROWS = ("images", "signals"), ("vectors", "table")
-LEARNS = {"unet": _GRID, "dit": _GRID, "edm2": _GRID, "mlp": _ROWS, "transformer": _ROWS}
-KIND_WORDS = {"images": "images", "vectors": "points", "signals": "signals", "table": "tables"}
+_GRID, _ROWS = ("images", "signals", "categories"), ("vectors", "table")
+LEARNS = {"unet": _GRID, "dit": _GRID, "edm2": _GRID, "mlp": _ROWS, "transformer": _ROWS, "sequence": ("text",)}
+KIND_WORDS = {
+    "images": "images",
+    "vectors": "points",
+    "signals": "signals",
+    "table": "tables",
+    "text": "text",
+    "categories": "images of categories",
+}
 
 _DEEP = {"channels": "width", "blocks": "depth", "dropout": "dropout"}
 # network → option → argument of its constructor
@@ -23,6 +31,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     "edm2": {name: name for name in ("channels", "mult", "blocks", "attention", "dropout")},
     "mlp": _DEEP,
     "transformer": _DEEP | {"heads": "heads"},
+    "sequence": _DEEP | {"heads": "heads"},
 }
 
 
@@ -34,7 +43,8 @@ def choose(dataset: Dataset, options: dict[str, Any]) -> str:
     model = recipes.MODELS[dataset.kind] if asked in (None, "auto") else asked
     if dataset.kind not in LEARNS[model]:
         shape = "×".join(map(str, dataset.shape))
-        learns = " and ".join(KIND_WORDS[kind] for kind in LEARNS[model])
+        *others, last = (KIND_WORDS[kind] for kind in LEARNS[model])
+        learns = f"{', '.join(others)} and {last}" if others else last
         fitting = [name for name, kinds in LEARNS.items() if dataset.kind in kinds]
         raise UserError(
             f"model={model} learns {learns}, but {dataset.name} holds {dataset.kind} of {shape}. "
@@ -50,7 +60,7 @@ def choose(dataset: Dataset, options: dict[str, Any]) -> str:
 def edge_of(dataset: Dataset) -> int:
     """The longest edge of images, the length of signals, the columns of rows: what recipes are listed by."""
     shape = dataset.shape
-    return max(shape[1:]) if len(shape) > 1 else shape[0]
+    return max(shape[1:] if len(shape) > 1 and recipes.FAMILIES[dataset.kind] == recipes.GAUSSIAN else shape)
 
 
 def recipe(dataset: Dataset, model: str, device: str) -> recipes.Recipe:
@@ -91,10 +101,35 @@ def _fit_dit(draft: Draft, dataset: Dataset, recipe: recipes.Recipe) -> dict[str
 
 
 def _fit_grid(draft: Draft, dataset: Dataset) -> tuple[int, ...]:
-    channels, *edges = build.encoded_shape(draft.config)
-    draft.value("net.in_channels", channels, "found in the data")
+    edges = build.edges(draft.config)
+    ENTRANCES[dataset.kind](draft)
     draft.value("net.dims", len(edges), "found in the data")
-    return tuple(edges)
+    return edges
+
+
+def _channels(draft: Draft) -> None:
+    draft.value("net.in_channels", build.encoded_shape(draft.config)[0], "found in the data")
+
+
+def _categories(draft: Draft) -> None:
+    """Categories become channels, and channels logits, around the network that was chosen."""
+    draft.value("net.body", draft.config["net"]["type"], draft.origins["net.type"])
+    draft.value("net.type", "categories", "found in the data")
+    _tokens(draft)
+
+
+def _tokens(draft: Draft) -> None:
+    process = build.process(draft.config)
+    draft.value("net.tokens", process.classes, "found in the data")
+    draft.value("net.states", process.states, "chosen: as the noise has")
+
+
+def _fit_sequence(draft: Draft, dataset: Dataset, recipe: recipes.Recipe) -> dict[str, Any]:
+    _tokens(draft)
+    return recipe.net
+
+
+ENTRANCES: dict[str, Callable[[Draft], None]] = {"images": _channels, "signals": _channels, "categories": _categories}
 
 
 def _fit_rows(draft: Draft, dataset: Dataset, recipe: recipes.Recipe) -> dict[str, Any]:
@@ -102,10 +137,20 @@ def _fit_rows(draft: Draft, dataset: Dataset, recipe: recipes.Recipe) -> dict[st
     return recipe.net
 
 
+def _fit_mlp(draft: Draft, dataset: Dataset, recipe: recipes.Recipe) -> dict[str, Any]:
+    arguments = _fit_rows(draft, dataset, recipe)
+    if not arguments.get("waves"):
+        return arguments
+    codec = build.codec(draft.config)
+    scale = root_mean_square(dataset, codec)
+    return arguments | {"numbers": codec.numbers, "scale": scale}  # pyrefly: ignore[missing-attribute]
+
+
 FITTED: dict[str, Callable[[Draft, Dataset, recipes.Recipe], dict[str, Any]]] = {
     "unet": _fit_unet,
     "dit": _fit_dit,
     "edm2": _fit_unet,
-    "mlp": _fit_rows,
+    "mlp": _fit_mlp,
     "transformer": _fit_rows,
+    "sequence": _fit_sequence,
 }

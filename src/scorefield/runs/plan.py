@@ -15,13 +15,17 @@ from scorefield.data.conditions import Scale
 from scorefield.errors import UserError
 from scorefield.options import SECTIONS
 from scorefield.registry import to_config
-from scorefield.runs import build, networks, recipes
+from scorefield.runs import build, networks, noising, recipes
 from scorefield.runs.draft import Draft, rounded
 from scorefield.runs.folder import FORMAT
 from scorefield.runs.source import READING
 from scorefield.runs.story import rows_of
 
-MEASURED = 4096  # examples that σ_data is measured on
+SAMPLED = {  # by family, and by kind where that has its own
+    recipes.GAUSSIAN: recipes.SAMPLING,
+    recipes.TOKENS: recipes.SAMPLING_TOKENS,
+    "table": recipes.SAMPLING_TABLES,
+}
 
 
 @dataclass(frozen=True)
@@ -64,22 +68,24 @@ def plan(
     classes = _classes(dataset, options)
     _data(draft, dataset)
     codec = codec_for(dataset, **_coding(dataset, options))
-    sigma_data = round(_root_mean_square(dataset, codec), 4)
     draft.section("codec", to_config(codec), "chosen: what the data are made of")
+    noise = noising.of(dataset)
+    noise.before(draft, dataset, codec)
     networks.write(draft, dataset, model, recipe, classes, device)
-    _noise(draft, dataset, sigma_data, recipe.level, classes)
+    noise.after(draft, dataset, codec, recipe, classes)
     _train(draft, dataset, recipe, device)
-    _sample(draft)
+    usual = SAMPLED.get(dataset.kind) or SAMPLED[recipes.FAMILIES[dataset.kind]]
+    draft.section("sample", dict(usual), "default")
     for key, value in options.items():
-        if key.partition(".")[0] in SECTIONS:
+        if "." in key and key.partition(".")[0] in SECTIONS:
             draft.override(key, value)
-    _rehearse(draft.config, build.encoded_shape(draft.config))
+    _rehearse(draft.config)
     return Plan(draft.config, draft.origins, tuple(draft.notes))
 
 
-def _rehearse(config: dict[str, Any], shape: tuple[int, ...]) -> None:
+def _rehearse(config: dict[str, Any]) -> None:
     """Build everything and send one example through it, without memory for either."""
-    x = torch.empty(1, *shape, device="meta")
+    x = torch.empty_like(build.blank(config), device="meta")
     build.outline(config)(x, torch.tensor(0.5, dtype=torch.float64))
     build.objective(config), build.codec(config)
     build.settings(config).micro_batch(config["train"]["devices"])
@@ -130,44 +136,6 @@ def _coding(dataset: Dataset, options: dict[str, Any]) -> dict[str, str]:
     return asked
 
 
-def _root_mean_square(dataset: Dataset, codec: Any) -> float:
-    """√E[x²] of the encoded data, over examples spread evenly through them."""
-    index = torch.linspace(0, len(dataset) - 1, min(len(dataset), MEASURED)).long()
-    encoded = codec.encode(dataset.batch(index)["x"]).double()
-    return max(encoded.square().mean().sqrt().item(), 1e-3)
-
-
-def _noise(draft: Draft, dataset: Dataset, sigma_data: float, level: float, classes: int) -> None:
-    schedule = draft.chosen("schedule") or recipes.SCHEDULE
-    predict = draft.chosen("predict") or recipes.PREDICT
-    why = "chosen: EDM's, where every noise level is a unit-variance problem (Karras et al. 2022)"
-    draft.value("process.type", "gaussian", "default")
-    draft.value("process.schedule.type", schedule, _origin(draft, "schedule", why))
-    draft.value("denoiser.type", "preconditioned", "default")
-    draft.value("denoiser.predict", predict, _origin(draft, "predict", why))
-    draft.value("denoiser.sigma_data", sigma_data, "chosen: the root mean square of the encoded data")
-    draft.value("objective.type", "denoising", "default")
-    draft.section("objective.times", *_times(draft, dataset, schedule, sigma_data, level))
-    weight = draft.chosen("weight") or recipes.WEIGHTS[predict]
-    draft.value("objective.weight.type", weight, _origin(draft, "weight", f"chosen: goes with predict={predict}"))
-    if weight == "edm":
-        draft.value("objective.weight.sigma_data", sigma_data, "chosen: as the denoiser's")
-    told = classes or dataset.conditions is not None
-    draft.option("objective.label_dropout", "label_dropout", recipes.LABEL_DROPOUT if told else 0.0, "for guidance")
-
-
-def _times(
-    draft: Draft, dataset: Dataset, schedule: str, sigma_data: float, level: float
-) -> tuple[dict[str, Any], str]:
-    asked = draft.chosen("times")
-    law = {"type": asked} if asked else dict(recipes.TIMES[schedule])
-    if law["type"] == "log-normal":
-        law |= {"mean": round(level + math.log(2 * sigma_data), 4), "std": recipes.SPREADS[dataset.kind]}
-    if asked:
-        return law, _origin(draft, "times", "command line")
-    return {"type": "stratified", "times": law}, f"chosen: goes with schedule={schedule}; stratified for less variance"
-
-
 def _train(draft: Draft, dataset: Dataset, recipe: recipes.Recipe, device: str) -> None:
     limited = any(draft.options[name] is not None for name in ("steps", "images", "minutes"))
     why = f"for {dataset.kind} of {networks.edge_of(dataset)} on {device}"
@@ -184,9 +152,9 @@ def _train(draft: Draft, dataset: Dataset, recipe: recipes.Recipe, device: str) 
     draft.option("train.seed", "seed", 0, None)
     flip = {"yes": True, "no": False}.get(draft.options["flip"], dataset.flip_ok)
     why = "chosen: mirrored, the data stay likely" if flip else "chosen: mirrored, the data would not be data"
-    draft.value("train.flip", flip, _origin(draft, "flip", why))
+    draft.value("train.flip", flip, draft.origin("flip", why))
     _calendar(draft)
-    draft.value("train.device", device, _origin(draft, "device", "chosen: the best one found"))
+    draft.value("train.device", device, draft.origin("device", "chosen: the best one found"))
     draft.option("train.devices", "devices", 1, None)
     draft.option("train.evaluate", "evaluate", True, None)
     draft.option("train.tracker", "tracker", [], None)
@@ -206,11 +174,3 @@ def _calendar(draft: Draft) -> None:
     for key, name, most in (("logs", "log", recipes.LOGS), ("previews", "preview", recipes.PREVIEWS)):
         spread = most if not steps and draft.chosen(name) is None else 0
         draft.value(f"train.{key}", spread, "chosen: spread over a run of unknown steps" if spread else "default")
-
-
-def _sample(draft: Draft) -> None:
-    draft.section("sample", dict(recipes.SAMPLING), "default")
-
-
-def _origin(draft: Draft, option: str, otherwise: str) -> str:
-    return draft.origin(option, otherwise)

@@ -86,7 +86,7 @@ _TRANSFORMER: dict[str, dict[int, Recipe]] = {
     },
 }
 OTHERS = {
-    "dit": {"images": _DIT_IMAGES, "signals": _DIT_SIGNALS},
-    "edm2": {"images": _EDM2_IMAGES, "signals": _EDM2_SIGNALS},
+    "dit": {"images": _DIT_IMAGES, "signals": _DIT_SIGNALS, "categories": _DIT_IMAGES},
+    "edm2": {"images": _EDM2_IMAGES, "signals": _EDM2_SIGNALS, "categories": _EDM2_IMAGES},
     "transformer": {"vectors": _TRANSFORMER, "table": _TRANSFORMER},
 }

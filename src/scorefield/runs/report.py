@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from PIL import Image
 
 from scorefield.data import Dataset
@@ -13,6 +14,9 @@ from scorefield.runs import account, env, recipes
 from scorefield.runs.citations import citations
 from scorefield.runs.disk import read_json
 from scorefield.runs.folder import RunFolder
+from scorefield.runs.recipes import GAUSSIAN, TOKENS
+from scorefield.runs.samples import PICTURED, seen
+from scorefield.runs.written import RULE
 from scorefield.show.card import write_card
 from scorefield.show.embed import evenly
 from scorefield.show.grid import limits_of, picture
@@ -24,6 +28,11 @@ if TYPE_CHECKING:
     from scorefield.runs.samples import Samples
 
 SHOWN_REAL = 64  # real images
+SHOWN_TEXTS = 3
+FILM_CAPTIONS = {
+    GAUSSIAN: "The same few samples at every step of the solver, scaled to the size of the data.",
+    TOKENS: "The same few samples on their way; ░ and grey stand where nothing is known yet.",
+}
 MOST_HISTORY = 16  # pictures of the samples over the training
 
 
@@ -60,10 +69,11 @@ def _page(run: Run, folder: RunFolder, told: account.Account, real: Dataset | No
         title=folder.name,
         story=told.story(),
         facts=told.facts(),
-        samples=_opened(samples) if samples else None,
+        samples=_opened(samples) if samples and not _texts(samples) else None,
+        texts=_texts(samples) if samples else (),
         samples_caption=f"Averaged weights, {told.sampling()}, seed 0: not chosen by anybody.",
         film=_film(run, real) if film else (),
-        film_caption="The same few samples at every step of the solver, scaled to the size of the data.",
+        film_caption=FILM_CAPTIONS[run.family],
         history=_history(folder),
         steps=steps,
         losses=losses,
@@ -74,7 +84,8 @@ def _page(run: Run, folder: RunFolder, told: account.Account, real: Dataset | No
         data_story=told.data_story(),
         data_facts=told.data_facts(),
         data_notes=told.notes(),
-        data_picture=None if real is None else _data_picture(real),
+        data_picture=None if real is None or run.kind == "text" else _data_picture(run, real),
+        data_texts=_examples(run, real) if real is not None and run.kind == "text" else (),
         config=told.settings(),
         command=told.command(),
         versions=told.versions(),
@@ -115,8 +126,24 @@ def _shown(folder: RunFolder) -> Path | None:
     return final if final.is_file() else next((path for _, path in reversed(folder.previews())), None)
 
 
+def _texts(picture_file: Path) -> tuple[str, ...]:
+    """The texts that lie beside a picture of them, in one piece; nothing beside other pictures."""
+    beside = picture_file.with_suffix(".txt")
+    return (beside.read_text(encoding="utf-8"),) if beside.is_file() else ()
+
+
 def _history(folder: RunFolder) -> list[Frame]:
-    return [Frame(_opened(path), f"step {step:,}") for step, path in evenly(folder.previews(), MOST_HISTORY)]
+    frames = []
+    for step, path in evenly(folder.previews(), MOST_HISTORY):
+        texts = _texts(path)
+        frames.append(Frame(None if texts else _opened(path), f"step {step:,}", "".join(texts)))
+    return frames
+
+
+def _examples(run: Run, real: Dataset) -> tuple[str, ...]:
+    """A few examples, spread evenly over the text."""
+    index = torch.linspace(0, len(real) - 1, min(SHOWN_TEXTS, len(real))).long()
+    return tuple(run.codec.text(run.codec.encode(real.batch(index)["x"])))
 
 
 def _opened(path: Path) -> Image.Image:
@@ -127,9 +154,12 @@ def _opened(path: Path) -> Image.Image:
 def _film(run: Run, real: Dataset | None) -> list[Frame]:
     count, frames = recipes.FILMED[run.kind]
     samples = run.preview(count, data=real, trajectory=True).thinned(frames)
-    levels = [_level(run, t) for t in samples.times]
+    if samples.written:
+        pairs = zip(samples.written, samples.captions, strict=True)
+        return [Frame(None, caption, RULE.join(texts)) for texts, caption in pairs]
+    captions = samples.captions or tuple(f"noise {_level(run, t):.3g} × signal" for t in samples.times)
     pictures = samples.pictures(_drawn_under(samples, real))
-    return [Frame(image, f"noise {level:.3g} × signal") for image, level in zip(pictures, levels, strict=True)]
+    return [Frame(image, caption) for image, caption in zip(pictures, captions, strict=True)]
 
 
 def _level(run: Run, t: float) -> float:
@@ -138,13 +168,14 @@ def _level(run: Run, t: float) -> float:
 
 
 def _drawn_under(samples: Samples, real: Dataset | None) -> object | None:
-    return None if real is None or samples.kind == "images" else real.x[: len(samples)]
+    return None if real is None or samples.kind in PICTURED else real.x[: len(samples)]
 
 
-def _data_picture(real: Dataset) -> Image.Image:
+def _data_picture(run: Run, real: Dataset) -> Image.Image:
     shown = real.x[: recipes.PICTURED.get(real.kind, SHOWN_REAL)]
     labels = None if real.labels is None else real.labels[: len(shown)]
-    limits = None if real.kind == "images" else limits_of(shown)
+    x, kind = seen(run.codec, shown, real.kind)
+    limits = None if kind == "images" else limits_of(x)
     return picture(
-        shown, real.kind, labels=labels, classes=real.classes, columns=real.columns, schema=real.schema, limits=limits
+        x, kind, labels=labels, classes=real.classes, columns=real.columns, schema=real.schema, limits=limits
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,17 +12,18 @@ from torch import Tensor
 from scorefield.core import Rng
 from scorefield.errors import UserError
 from scorefield.guidance import ClassifierFree
-from scorefield.noise import Gaussian
+from scorefield.options.shared import KEEPS, SCHEDULES
 from scorefield.registry import from_config
 from scorefield.runs import build
 from scorefield.runs.conditions import Asked
 from scorefield.runs.conditions import asked as asked_of
 from scorefield.runs.draft import settled
 from scorefield.runs.labels import in_proportion
-from scorefield.runs.recipes import OTHER_STEPS, SAMPLING
+from scorefield.runs.recipes import GAUSSIAN, OTHER_STEPS, SAMPLING, TOKENS
 from scorefield.runs.samples import Samples
 from scorefield.runs.spread import batch_of, collected, over_processes, own_parts, parts_of, sharing
 from scorefield.runs.tables import Choice, choose
+from scorefield.runs.tokens import check_solver, left, sharpened
 from scorefield.sampling import noise_at
 from scorefield.sampling import trajectory as walk
 from scorefield.solvers import Table, tabulate
@@ -75,6 +76,9 @@ def sample(
     batch: int | None = None,
     schedule: str | None = None,
     table: Any = None,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
     trajectory: bool = False,
     devices: int | None = None,
     progress: Progress | None = None,
@@ -89,7 +93,8 @@ def sample(
     all of them open. ``guidance`` 1 is none. ``schedule`` walks under another noise schedule than that of training.
     ``table`` is a tuned sampler, a file or a ``Table``; None takes that of the run folder for as many steps, where it
     was tuned for these weights and this guidance and neither solver, grid, eta nor schedule is given; yes insists on
-    that, no does without. ``batch`` examples are computed at once, by ``devices`` processes that share the batches.
+    that, no does without. ``temperature``, ``top_k`` and ``top_p`` make a run on tokens surer. ``batch`` examples are
+    computed at once, by ``devices`` processes that share the batches.
     ``trajectory`` keeps every x_t for a film. Raises UserError for a class, solver, grid or schedule that is not known,
     n or steps below 1, guidance without classes, a table that cannot be read or was made for another schedule.
     """
@@ -100,14 +105,35 @@ def sample(
     solver, grid, schedule = (settled(word) for word in (solver, grid, schedule))
     asked = asked_of(run, in_proportion(run, n) if label is None else label, condition, n)
     course, choice = course_of(run, steps, solver, grid, eta, guidance, seed, schedule, table, trajectory)
+    sharper = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    course = replace(course, denoiser=sharpened(course.denoiser, sharper))
+    return walked(run, course, choice, asked, n, batch, trajectory, devices, progress)
+
+
+def walked(
+    run: Run,
+    course: Walk,
+    choice: Choice,
+    asked: Asked,
+    n: int,
+    batch: int | None,
+    trajectory: bool,
+    devices: int | None,
+    progress: Progress | None,
+    around: Callable[[Any, slice], Any] | None = None,
+) -> Samples:
+    """``n`` walks along ``course``, a batch at a time, on all processes that share them. ``around`` (denoiser, rows)
+    puts something around the denoiser of these examples: what is known of each."""
     world = sharing(devices, run.device)
     drawn = _Drawn(run, course, choice, trajectory)
-    parts = own_parts(parts_of(n, batch or batch_of(run.encoded, run.device.type)), world)
+    parts = own_parts(parts_of(n, batch or batch_of(run.width, run.device.type)), world)
     tell, each = progress or unseen, len(course.times) - 1
     for done, part in enumerate(parts):
+        if around is not None:
+            drawn.course = replace(course, denoiser=around(course.denoiser, slice(part.start, part.stop)))
         drawn.take(part, asked, lambda step, before=done * each: tell(before + step, each * len(parts)))
     drawn.gather(world)
-    return drawn.samples(asked, seed)
+    return drawn.samples(asked)
 
 
 def unseen(done: int, total: int) -> None:
@@ -128,6 +154,7 @@ def course_of(
 ) -> tuple[Walk, Choice]:
     """How ``sample`` with these options walks, and the table that it chose. ``film`` keeps the solver's own steps,
     which may be more than one evaluation each. Raises UserError for everything that ``sample`` refuses."""
+    check_solver(run, solver)
     usual = run.config["sample"]
     denoiser, scale = guided(run, run.denoiser if schedule is None else under(run.denoiser, schedule), guidance)
     count = usual["steps"] if steps is None else steps
@@ -160,8 +187,13 @@ def guided(run: Run, denoiser: Any, guidance: float | None) -> tuple[Any, float]
 
 
 def under(denoiser: Any, schedule: str) -> Any:
-    """The same network on another noise schedule (it was told the noise level, never the time)."""
-    return denoiser.under(Gaussian(from_config({"type": schedule}, "schedule", "schedule")))
+    """The same network on another noise schedule (it was told the noise level, never the time). Raises UserError for
+    one of another kind of noise."""
+    process = denoiser.process
+    family, known = ("schedule", SCHEDULES) if getattr(process, "classes", None) is None else ("keep", KEEPS)
+    if schedule not in known:
+        raise UserError(f"schedule={schedule} does not suit this run. Write one of {', '.join(known)}.")
+    return denoiser.under(replace(process, **{family: from_config({"type": schedule}, family, "schedule")}))
 
 
 @dataclass
@@ -180,7 +212,7 @@ class _Drawn:
         states, step = [], None
         for count, step in enumerate(self.course.states(indices, asked)):
             if self.trajectory:
-                states.append(self._decoded(step.x * self._scale(step.t)))
+                states.append(WALKED[self.run.family].frame(self, step))
             tell(count)
         assert step is not None
         self.parts.append(self._decoded(step.x))
@@ -192,8 +224,9 @@ class _Drawn:
         self.parts, self.films = collected(self.parts, world), collected(self.films, world)
         self.nfe = max(world.gathered(self.nfe))
 
-    def samples(self, asked: Asked, seed: int) -> Samples:
+    def samples(self, asked: Asked) -> Samples:
         run = self.run
+        family = WALKED[run.family]
         frames = tuple(torch.cat(states) for states in zip(*self.films, strict=True))
         return Samples(
             x=torch.cat(self.parts),
@@ -205,9 +238,11 @@ class _Drawn:
             columns=run.columns,
             schema=run.schema,
             nfe=self.nfe,
-            seed=seed,
+            seed=self.course.seed,
             times=tuple(self.course.times.tolist()) if frames else (),
             frames=frames,
+            captions=family.captions(self) if frames else (),
+            codec=run.codec,
             table=self.choice.path,
             rate=run.rate,
             note=" ".join(filter(None, (self.choice.note, asked.note, run.note))),
@@ -221,3 +256,25 @@ class _Drawn:
         alpha, sigma = (float(c) for c in self.course.denoiser.process.schedule(t))
         data = self.run.config["denoiser"]["sigma_data"]
         return data / (alpha**2 * data**2 + sigma**2) ** 0.5
+
+
+class _Walked(NamedTuple):
+    """How states on the way are kept, and the words under them."""
+
+    frame: Callable[[_Drawn, Any], Tensor]
+    captions: Callable[[_Drawn], tuple[str, ...]]
+
+
+def _scaled(drawn: _Drawn, step: Any) -> Tensor:
+    return drawn._decoded(step.x * drawn._scale(step.t))
+
+
+def _as_it_is(drawn: _Drawn, step: Any) -> Tensor:
+    return step.x.cpu()
+
+
+def _masked(drawn: _Drawn) -> tuple[str, ...]:
+    return tuple(left(drawn.course.denoiser.process, t) for t in drawn.course.times.tolist())
+
+
+WALKED = {GAUSSIAN: _Walked(_scaled, lambda drawn: ()), TOKENS: _Walked(_as_it_is, _masked)}

@@ -10,7 +10,7 @@ from typing import Any
 from scorefield import registry
 from scorefield.config import json_type
 from scorefield.options import COMMANDS, SECTIONS, Option
-from scorefield.options.shared import SOLVERS
+from scorefield.options.shared import SOLVERS, TOKEN_SOLVERS
 from scorefield.registry import parameters, to_config
 from scorefield.runs import build, recipe_files  # noqa: F401  (build: importing registers)
 from scorefield.runs.folder import FORMAT
@@ -141,7 +141,12 @@ def _train() -> Schema:
 def _sample() -> Schema:
     walk = {option.name: _option(option) for option in COMMANDS["sample"].options.values()}
     grid = {"anyOf": [{"$ref": "#/$defs/grid"}, {"enum": registry.names("grid")}]}
-    known = {"steps": walk["steps"], "solver": {"enum": list(SOLVERS)}, "grid": grid, "guidance": walk["guidance"]}
+    known = {
+        "steps": walk["steps"],
+        "solver": {"enum": list(dict.fromkeys((*SOLVERS, *TOKEN_SOLVERS)))},
+        "grid": grid,
+        "guidance": walk["guidance"],
+    }
     return {"type": "object", "properties": known}
 
 

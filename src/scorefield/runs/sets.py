@@ -45,6 +45,11 @@ def evaluate_samples(
     metrics or features.
     """
     fake = open_data(samples, holdout=0)
+    if fake.coded is not None:
+        raise UserError(
+            f"{fake.name} holds {fake.kind}, which are measured through a run that learned them: "
+            "scorefield evaluate RUN against=FILE."
+        )
     if n is not None:
         fake = _some(fake, n, seed)
     if against is None:

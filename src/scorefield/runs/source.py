@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 # Options that ``open_data`` takes.
 READING = (
     *("size", "color", "label", "condition", "columns", "categories", "holdout", "strict", "cache"),
-    *("rate", "seconds", "window", "stride", "split", "config", "streaming", "examples"),
+    *("rate", "seconds", "window", "stride", "split", "config", "streaming", "examples", "length", "lines", "codec"),
 )
 ARRAYS = "data.npz"  # the source of a run that was given arrays: a file in its own folder
 SPLIT_SEED = 0  # of the held-out part and of procedural sets: runs of different seeds are compared on the same data

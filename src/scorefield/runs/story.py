@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scorefield.runs import build, device
+from scorefield.runs.recipes import FAMILIES, GAUSSIAN, TOKENS
 
 if TYPE_CHECKING:
     from scorefield.runs.plan import Plan
+
+
+PLURALS = {"text": "texts", "categories": "images of categories"}  # kinds that are no plurals
 
 
 def rows_of(plan: Plan) -> list[tuple[str, str]]:
@@ -29,7 +33,8 @@ def _data(found: dict[str, Any]) -> str:
     held_out = f", {found['held_out']:,} held out" if found["held_out"] else ""
     names = found.get("conditions", {}).get("names", ())
     told = f", conditions {', '.join(names[:4])}{' …' if len(names) > 4 else ''}" if names else ""
-    return f"{found['name']}  {found['examples']:,} {found['kind']} of {shape}{classes}{told}{held_out}"
+    kind = PLURALS.get(found["kind"], found["kind"])
+    return f"{found['name']}  {found['examples']:,} {kind} of {shape}{classes}{told}{held_out}"
 
 
 def _model(plan: Plan) -> str:
@@ -38,7 +43,8 @@ def _model(plan: Plan) -> str:
     details = DETAILS[net["type"]](net)
     classes = ", class-conditional" if net.get("classes") else ""
     classes += f", {net['condition']} condition{'s' * (net['condition'] > 1)}" if net.get("condition") else ""
-    return f"{net['type']}  {readable(count)} parameters, {details}{classes}{_why(plan, 'net.channels', 'net.width')}"
+    name = net.get("body", net["type"])
+    return f"{name}  {readable(count)} parameters, {details}{classes}{_why(plan, 'net.channels', 'net.width')}"
 
 
 def _unet(net: dict[str, Any]) -> str:
@@ -59,16 +65,52 @@ def _dit(net: dict[str, Any]) -> str:
     return f"{_transformer(net)}, patches of {net['patch']}"
 
 
-DETAILS = {"unet": _unet, "edm2": _unet, "mlp": _mlp, "dit": _dit, "transformer": _transformer}
+def _categories(net: dict[str, Any]) -> str:
+    return f"{DETAILS[net['body']](net)}, over {net['tokens']} categories"
+
+
+def _sequence(net: dict[str, Any]) -> str:
+    return f"{_transformer(net)}, over {net['tokens']} tokens"
+
+
+DETAILS = {
+    "unet": _unet,
+    "edm2": _unet,
+    "mlp": _mlp,
+    "dit": _dit,
+    "transformer": _transformer,
+    "sequence": _sequence,
+    "categories": _categories,
+}
 
 
 def _noise(config: dict[str, Any]) -> str:
+    return NOISES[FAMILIES[config["data"]["found"]["kind"]]](config)
+
+
+def destroys(process: dict[str, Any]) -> str:
+    """What noise on tokens does to them."""
+    share = process.get("masked", 0.0)
+    if 0 < share < 1:
+        return f"masks {share:.0%} of the tokens it takes and replaces the others"
+    return "masks tokens" if share else "replaces tokens"
+
+
+def _tokens(config: dict[str, Any]) -> str:
+    process = config["process"]
+    return f"{destroys(process)}, {process['keep']['type']} schedule, {config['objective']['type']} objective"
+
+
+def _numbers(config: dict[str, Any]) -> str:
     times = config["objective"]["times"]
     law = times.get("times", times)
     return (
         f"{config['process']['schedule']['type']} schedule, predicts {config['denoiser']['predict']}, "
         f"{law['type']} times, σ_data {config['denoiser']['sigma_data']:g}"
     )
+
+
+NOISES = {GAUSSIAN: _numbers, TOKENS: _tokens}
 
 
 def _train(plan: Plan) -> str:

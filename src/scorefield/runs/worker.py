@@ -21,10 +21,10 @@ from scorefield.runs.display import Display, DisplayFactory, Silent
 from scorefield.runs.folder import RunFolder
 from scorefield.runs.loading import Run
 from scorefield.runs.plan import Plan
+from scorefield.runs.samples import PICTURED
 from scorefield.runs.source import reopen, without_labels
 from scorefield.runs.trackers import SERVED, Session, Trackers
 from scorefield.show.files import write_aside
-from scorefield.show.film import save_picture
 from scorefield.show.grid import thumbnail
 from scorefield.training import Logged, PreviewDue, Saved, Squeezed, Started, Stopped, current_world, training_steps
 
@@ -118,12 +118,12 @@ class Recorder:
         run = Run(self.config, event.denoiser, build.codec(self.config), self.folder, event.step, device)
         samples = run.preview(data=self.dataset)
         path = self.folder.preview_file(event.step)
-        drawn = samples.picture(reference(self.dataset))
-        save_picture(path, drawn)
+        drawn = samples.save_picture(path, reference(self.dataset))
         if self.trackers is not None:
             self.trackers.picture(event.step, "samples", drawn)
         self._record("preview", step=event.step, path=str(path.relative_to(self.folder.path)))
-        self.display.preview(thumbnail(samples.x, samples.kind, schema=samples.schema), path)
+        shown = samples.texts[0] if samples.texts else thumbnail(*samples.look(), schema=samples.schema)
+        self.display.preview(shown, path)
 
     def squeezed(self, event: Squeezed) -> None:
         """Said, and kept: memory that ran out says something about the machine."""
@@ -159,8 +159,8 @@ class Recorder:
 
 
 def reference(dataset: Dataset) -> Any:
-    """Real examples to draw under the samples; images need none."""
-    return None if dataset.kind == "images" else dataset.x[: recipes.PICTURED[dataset.kind]]
+    """Real examples to draw under the samples; images and texts need none."""
+    return None if dataset.kind in PICTURED else dataset.x[: recipes.PICTURED[dataset.kind]]
 
 
 _TAKEN = {

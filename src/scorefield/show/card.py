@@ -11,7 +11,7 @@ from .files import write_aside
 from .numbers import with_error
 from .story import Card, Metric, read
 
-_TASK = {"images": "unconditional-image-generation"}  # what the Hugging Face hub calls it
+_TASK = {"images": "unconditional-image-generation", "text": "text-generation"}  # what the Hugging Face hub calls it
 
 
 def write_card(path: str | Path, card: Card) -> Path:

@@ -1,4 +1,4 @@
-"""A picture of samples or data, whatever they are: images, vectors or signals."""
+"""A picture of samples or data, whatever they are: images, vectors, signals, tables or texts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from .numbers import array
 from .plots import Drawing, Limits, histogram, lines, pairs, scatter, spans
 from .tables import Column, draw_table
 from .tiles import Layout, arrange, draw_tiles
+from .writing import draw_texts
 
-_DIMENSIONS = {"images": 4, "vectors": 2, "signals": 3, "table": 2}
-_SHAPES = {"images": "(N, C, H, W)", "vectors": "(N, D)", "signals": "(N, C, L)", "table": "(N, C)"}
+_DIMENSIONS = {"images": 4, "vectors": 2, "signals": 3, "table": 2, "text": 1}
+_SHAPES = {"images": "(N, C, H, W)", "vectors": "(N, D)", "signals": "(N, C, L)", "table": "(N, C)", "text": "(N,)"}
 
 
 def picture(
@@ -39,7 +40,8 @@ def picture(
     x          tensor or array. kind "images": uint8 (N, C, H, W), C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA (of more
                channels the first three); "vectors": (N, D), a histogram for D = 1, a scatter with equal axes for D = 2,
                else a pair plot of the first four columns; "signals": (N, C, L), one line plot each; "table": (N, C),
-               NaN where a value is missing, a histogram or the shares of categories for each column of ``schema``.
+               NaN where a value is missing, a histogram or the shares of categories for each column of ``schema``;
+               "text": (N,) strings, the first lines of each.
     labels     (N,) class numbers, -1 for none: a caption under images and signals, the colour of points.
     classes    names of the classes; columns: names of the columns of vectors or of the channels of signals.
     reference  real data of the same kind (any number), shown in grey below vectors and signals; images ignore it.
@@ -162,9 +164,14 @@ def _table(asked: _Asked) -> Image.Image:
     return draw_table(asked.x, asked.reference, asked.schema, asked.title) if asked.schema else _vectors(asked)
 
 
+def _text(asked: _Asked) -> Image.Image:
+    return draw_texts([str(text) for text in asked.x], asked.captions(), asked.title)
+
+
 _DRAW: dict[str, Callable[[_Asked], Image.Image]] = {
     "images": _images,
     "vectors": _vectors,
     "signals": _signals,
     "table": _table,
+    "text": _text,
 }

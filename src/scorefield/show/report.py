@@ -61,7 +61,8 @@ def report_html(report: Report) -> str:
 
 
 def _samples(report: Report) -> str:
-    return _figure(report.samples, "Samples of the trained model", report.samples_caption, _SAMPLES)
+    picture = _figure(report.samples, "Samples of the trained model", report.samples_caption, _SAMPLES)
+    return picture + _texts(report.texts, report.samples_caption)
 
 
 def _film(report: Report) -> str:
@@ -130,6 +131,7 @@ def _data(report: Report) -> str:
         + _pairs(report.data_facts)
         + (f"<ul>{notes}</ul>" if notes else "")
         + _figure(report.data_picture, "Examples of the real data", "Real data.", _DATA)
+        + _texts(report.data_texts, "Real data.")
     )
 
 
@@ -185,17 +187,19 @@ def _figure(image: Image.Image | None, words: str, caption: str, budget: int) ->
     return f'<figure><div class="mat">{_image(image, words, budget, image.size)}</div>{below}</figure>'
 
 
+def _texts(texts: Sequence[str], caption: str) -> str:
+    """Texts as texts, which can be searched, copied and read aloud."""
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    blocks = "".join(f'<pre class="text" tabindex="0">{escape(text)}</pre>' for text in texts)
+    return f"<figure>{blocks}{below}</figure>" if texts else ""
+
+
 def _player(frames: Sequence[Frame], name: str, caption: str, most: int, budget: int) -> str:
     """All frames one on the other, the last one visible, so that the page says something without scripts too."""
     if not frames:
         return ""
     kept = evenly(frames, most)
-    shrink = min(1.0, _FRAME_WIDTH / kept[0].image.width)
-    size = (round(kept[0].image.width * shrink), round(kept[0].image.height * shrink))
-    images = "".join(
-        _image(_resized(frame.image, size), frame.caption, budget // len(kept), size, hidden=frame is not kept[-1])
-        for frame in kept
-    )
+    images = "".join(_shown(frame, budget // len(kept), hidden=frame is not kept[-1]) for frame in kept)
     last, below = len(kept) - 1, f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     controls = (
         f'<div class="controls"><button type="button" class="play" aria-pressed="false">Play</button>'
@@ -203,6 +207,16 @@ def _player(frames: Sequence[Frame], name: str, caption: str, most: int, budget:
         f"<output>{escape(kept[-1].caption)}</output></div>"
     )
     return f'<figure><div class="player"><div class="mat">{images}</div>{controls}</div>{below}</figure>'
+
+
+def _shown(frame: Frame, budget: int, hidden: bool) -> str:
+    """One frame of a player: a picture that is not too wide, or a text."""
+    if frame.image is None:
+        words = f'title="{escape(frame.caption)}"{" hidden" if hidden else ""}'
+        return f'<pre class="text frame" {words}>{escape(frame.text)}</pre>'
+    shrink = min(1.0, _FRAME_WIDTH / frame.image.width)
+    size = (round(frame.image.width * shrink), round(frame.image.height * shrink))
+    return _image(_resized(frame.image, size), frame.caption, budget, size, hidden=hidden)
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:

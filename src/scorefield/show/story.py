@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture and the few words that name it, such as ``step 1,000`` or ``t = 0.42``."""
+    """A picture, or a text (then ``image`` is None), and the few words that name it, such as ``step 1,000``."""
 
-    image: Image.Image
+    image: Image.Image | None
     caption: str
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Report:
     title            the name of the run.
     story            one paragraph: what was trained on what, for how long, and how good it is.
     facts            short (name, value) pairs under the title, such as ("steps", "2,000").
-    samples          the picture of final samples; samples_caption says how they were made.
+    samples          the picture of final samples; samples_caption says how they were made; texts are those of samples
+                     that are text.
     film             noise to data in order: about 20 frames of the same few samples (more are thinned to 24).
     film_caption     a sentence under it.
     history          samples from the same noise as training went on, in order (more are thinned to 16).
@@ -83,7 +85,7 @@ class Report:
     metrics          measured numbers; metrics_note says how they were measured.
     averages         a chart of widths of the averaged weights; averages_caption says which is best.
     data_story       a sentence about the data; data_facts (name, value) pairs; data_notes conversions made, in
-                     sentences; data_picture a grid of real data.
+                     sentences; data_picture a grid of real data, data_texts some of it where it is text.
     config           the complete configuration; command the line that started the run.
     versions         (name, version) of the software and (name, value) of the machine.
     python           code that loads the run.
@@ -97,6 +99,7 @@ class Report:
     facts: Sequence[tuple[str, str]] = ()
     samples: Image.Image | None = None
     samples_caption: str = ""
+    texts: Sequence[str] = ()
     film: Sequence[Frame] = ()
     film_caption: str = ""
     history: Sequence[Frame] = ()
@@ -111,6 +114,7 @@ class Report:
     data_facts: Sequence[tuple[str, str]] = ()
     data_notes: Sequence[str] = ()
     data_picture: Image.Image | None = None
+    data_texts: Sequence[str] = ()
     config: Sequence[Setting] = ()
     command: str = ""
     versions: Sequence[tuple[str, str]] = ()
@@ -125,7 +129,7 @@ class Card:
     """Everything ``write_card`` writes; whatever is left empty leaves its section out.
 
     title, summary   the name of the model and what it is, in a sentence or two.
-    kind             "images", "vectors" or "signals".
+    kind             "images", "vectors", "signals", "table", "text" or "categories".
     license          an identifier of the Hugging Face hub, such as ``apache-2.0``, where it is known.
     tags             more tags than the usual ones; dataset a hub name of the data, if it has one.
     picture          path of a picture beside the card, such as ``samples.png``.

@@ -26,24 +26,35 @@ from .grids import (
     Uniform,
 )
 from .langevin import Langevin, PredictorCorrector, chain
-from .names import NAMES, named
+from .names import NAMES, TOKENS, named
 from .runge_kutta import RungeKutta
 from .sde import EulerMaruyama, ReverseDiffusion
 from .singlestep import SingleStep
 from .table import Row, Table
 from .tabulate import tabulate
+from .tokens import Analytic, DiscreteFlow, TauLeaping
+from .tokens_corrected import Corrected, Gibbs, UpDown
+from .tokens_masked import FirstHitting, MaskGIT, Remasking
+from .tokens_unrolled import Cached, Sundae
 
 __all__ = [
     "ERSDE",
     "NAMES",
+    "TOKENS",
     "Adaptive",
+    "Analytic",
     "Ancestral",
     "AnnealedLangevin",
     "BetaQuantile",
+    "Cached",
     "Churn",
     "Consistent",
+    "Corrected",
+    "DiscreteFlow",
     "EulerMaruyama",
     "Exponential",
+    "FirstHitting",
+    "Gibbs",
     "GottaGoFast",
     "Grid",
     "Karras",
@@ -53,11 +64,13 @@ __all__ = [
     "Linspace",
     "Listed",
     "LogSNR",
+    "MaskGIT",
     "Optimised",
     "PolyExponential",
     "PredictorCorrector",
     "Quadratic",
     "Rectified",
+    "Remasking",
     "Restart",
     "ReverseDiffusion",
     "Row",
@@ -65,9 +78,12 @@ __all__ = [
     "Shifted",
     "Sigmas",
     "SingleStep",
+    "Sundae",
     "Table",
+    "TauLeaping",
     "Trailing",
     "Uniform",
+    "UpDown",
     "chain",
     "named",
     "tabulate",

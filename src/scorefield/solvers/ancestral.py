@@ -54,7 +54,7 @@ class Ancestral:
         return self.variance in FIXED
 
     def init(self, process: Any, times: Tensor) -> None:
-        need(process, self, "bridge" if self.variance in FIXED else "reverse")
+        need(process, self, *(("bridge", "schedule") if self.variance in FIXED else ("reverse",)))
 
     def step(self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: None, rng: Rng) -> tuple[Tensor, None]:
         process, belief = denoiser.process, denoiser(x, t)

@@ -18,6 +18,10 @@ from .langevin import PredictorCorrector
 from .runge_kutta import RungeKutta
 from .sde import EulerMaruyama, ReverseDiffusion
 from .singlestep import SingleStep
+from .tokens import Analytic, DiscreteFlow, TauLeaping
+from .tokens_corrected import Corrected, Gibbs
+from .tokens_masked import FirstHitting, MaskGIT, Remasking
+from .tokens_unrolled import Sundae
 
 
 class Named(NamedTuple):
@@ -90,16 +94,54 @@ NAMES: dict[str, Named] = {
 }
 
 
+class Tokens(NamedTuple):
+    """A solver of discrete noise, in a few words; whether it needs noise that only masks, or one that never does;
+    whether an exact belief gives exact samples in finitely many steps (else more steps come nearer, or it says that
+    they do not); and whether it takes eta."""
+
+    build: Callable[..., Solver]
+    what: str
+    noise: str = "any"  # "any", "masking", "uniform"
+    exact: bool = False
+    eta: bool = False
+
+
+TOKENS: dict[str, Tokens] = {
+    "ancestral": Tokens(lambda: Ancestral(), "each site from its own law at the next time"),
+    "analytic": Tokens(lambda: Analytic(), "Tweedie's step of SEDD; the same law as ancestral"),
+    "analytic-product": Tokens(lambda: Analytic("product"), "for networks of D3PM's parametrisation"),
+    "tau-leaping": Tokens(lambda: TauLeaping(), "reverse jump rates held for a step"),
+    "discrete-flow": Tokens(lambda eta=0.0: DiscreteFlow(eta), "fewest jumps, and fresh noise at a rate eta", eta=True),
+    "first-hitting": Tokens(lambda: FirstHitting(), "one site at a time at its exact time", "masking", exact=True),
+    "maskgit": Tokens(lambda: MaskGIT(), "the surest tokens first; favours likely ones", "masking"),
+    "maskgit-margin": Tokens(
+        lambda: MaskGIT("margin"), "the clearest sites first; exact at one site a step", "masking", exact=True
+    ),
+    "remasking": Tokens(
+        lambda eta=2.0: Remasking(eta, "rate"), "ancestral that masks tokens again at a rate eta", "masking", eta=True
+    ),
+    "remasking-cap": Tokens(
+        lambda eta=0.02: Remasking(eta), "ReMDM-cap: eta of the tokens a step", "masking", eta=True
+    ),
+    "corrected": Tokens(lambda: Corrected(), "ancestral, and before each step one site drawn again given the rest"),
+    "corrected-many": Tokens(lambda: Corrected(corrector=Gibbs(8)), "the same with eight sites at once"),
+    "sundae": Tokens(lambda: Sundae(), "redraws a third of the sites until nothing changes", "uniform"),
+}
+
+
 def named(name: str, eta: float | None = None) -> Solver:
-    """The solver called ``name``; ``eta`` in [0, 1] is how much fresh noise a step draws, for those that can.
+    """The solver called ``name``, of Gaussian noise (``NAMES``) or of tokens (``TOKENS``); ``eta``, in [0, 1] for
+    Gaussian noise, is how much fresh noise a step draws, for those that can.
 
     Raises UserError for an unknown name, or an eta that the solver has no use for.
     """
-    if name not in NAMES:
-        raise UserError(f"no solver is called {name!r}.{suggest(name, NAMES)}")
+    known: dict[str, Named | Tokens] = TOKENS | NAMES
+    if name not in known:
+        raise UserError(f"no solver is called {name!r}.{suggest(name, known)}")
     if eta is None:
-        return NAMES[name].build()
-    if not NAMES[name].eta:
-        those = ", ".join(sorted(other for other, entry in NAMES.items() if entry.eta))
+        return known[name].build()
+    if not known[name].eta:
+        table = NAMES if name in NAMES else TOKENS
+        those = ", ".join(sorted(other for other, entry in table.items() if entry.eta))
         raise UserError(f"solver {name!r} takes no eta. Those that do: {those}.")
-    return NAMES[name].build(eta)
+    return known[name].build(eta)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -20,3 +22,13 @@ def check_codec(codec: Codec, raw: Tensor) -> None:
         torch.testing.assert_close(back, raw, rtol=1e-5, atol=1e-6 * raw.abs().max().item())
     else:
         assert torch.equal(back, raw), f"{codec}: decode(encode(x)) differs from x"
+
+
+def check_categories(codec: Any, raw: Tensor) -> None:
+    """Laws of codecs of text and of images of categories: encoded data are int64 in 0 … classes − 1, of the shape of
+    ``raw`` (B, *D), whole numbers as stored, and decode ∘ encode is the identity on them."""
+    z = codec.encode(raw)
+    assert z.dtype == torch.int64 and z.shape == raw.shape, f"{codec}: encodes to {z.dtype} {tuple(z.shape)}"
+    assert z.min() >= 0 and z.max() < codec.classes, f"{codec}: {z.min()} … {z.max()} are not 0 … {codec.classes - 1}"
+    back = codec.decode(z)
+    assert back.dtype == raw.dtype and torch.equal(back, raw), f"{codec}: decode(encode(x)) differs from x"

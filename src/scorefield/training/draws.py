@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..core import Rng
+from ..core import Rng, quantile
 
 BLOCK = 8_000_000  # numbers drawn at once at most: 32 MB in float32
 
@@ -79,6 +79,10 @@ class Part:
     def integers(self, high: int, like: Tensor) -> Tensor:
         """Uniform integers in [0, high), int64, shaped like ``like`` (B, …)."""
         return self._rows(lambda rng, shape: rng.integers(high, shape), like)
+
+    def categorical(self, log_probs: Tensor) -> Tensor:
+        """Draws from log-probabilities (B, …, K), int64 (B, …), as those of ``Rng``."""
+        return quantile(log_probs, self.uniform(log_probs.new_empty(log_probs.shape[:-1], dtype=torch.float64)))
 
     def permutation(self, n: int) -> Tensor:
         """A random order of 0 … n − 1, (n,) int64, of these examples among themselves: not the same for other parts."""

@@ -1,9 +1,10 @@
 "use strict";
 document.documentElement.classList.add("js");
 
-// A player shows one of its pictures; the slider (mouse, touch or arrow keys) says which, the button lets it run.
+// A player shows one of its pictures or texts; the slider (mouse, touch or arrow keys) says which, the button lets it run.
 for (const player of document.querySelectorAll(".player")) {
-  const frames = [...player.querySelectorAll("img")];
+  const frames = [...player.querySelectorAll("img, pre")];
+  const named = (frame) => frame.alt || frame.title;
   const slider = player.querySelector("input");
   const button = player.querySelector("button");
   const words = player.querySelector("output");
@@ -12,8 +13,8 @@ for (const player of document.querySelectorAll(".player")) {
   const show = (index) => {
     frames.forEach((frame, i) => { frame.hidden = i !== index; });
     slider.value = index;
-    words.textContent = frames[index].alt;
-    slider.setAttribute("aria-valuetext", frames[index].alt);
+    words.textContent = named(frames[index]);
+    slider.setAttribute("aria-valuetext", named(frames[index]));
   };
   const stop = () => {
     clearInterval(clock);

@@ -1,0 +1,131 @@
+"""How data are destroyed and what is learned from that, as sections of a config: for numbers, to which noise is added,
+and for tokens, which noise replaces."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+from scorefield.data import Dataset
+from scorefield.errors import UserError
+from scorefield.options.shared import KEEPS, SCHEDULES
+from scorefield.runs import recipes
+from scorefield.runs.draft import Draft
+from scorefield.runs.recipes import GAUSSIAN, TOKENS
+
+MEASURED = 4096  # examples that σ_data is measured on
+
+
+class Noising(NamedTuple):
+    """``before`` writes what the network must know of the noise, ``after`` the rest, where the network is known."""
+
+    before: Callable[[Draft, Dataset, Any], None]
+    after: Callable[[Draft, Dataset, Any, recipes.Recipe, int], None]
+
+
+def of(dataset: Dataset) -> Noising:
+    """How data of this kind are destroyed."""
+    return NOISINGS[recipes.FAMILIES[dataset.kind]]
+
+
+def _refuse(draft: Draft, dataset: Dataset, why: str, *names: str) -> None:
+    """Raises UserError for an option that means nothing for such data."""
+    for name in names:
+        if draft.chosen(name) is not None:
+            raise UserError(
+                f"{name}={draft.chosen(name)} is for {why}, but {dataset.name} holds {dataset.kind}. Leave {name} out."
+            )
+
+
+def _before_numbers(draft: Draft, dataset: Dataset, codec: Any) -> None:
+    _refuse(draft, dataset, "text and categories", "noise")
+    _known(draft, dataset, SCHEDULES)
+
+
+def _known(draft: Draft, dataset: Dataset, schedules: tuple[str, ...]) -> None:
+    asked = draft.chosen("schedule")
+    if asked is not None and asked not in schedules:
+        raise UserError(
+            f"schedule={asked} does not suit {dataset.name}, which holds {dataset.kind}. "
+            f"Write one of {', '.join(schedules)}, or leave schedule out."
+        )
+
+
+def _numbers(draft: Draft, dataset: Dataset, codec: Any, recipe: recipes.Recipe, classes: int) -> None:
+    sigma_data = root_mean_square(dataset, codec)
+    schedule = draft.chosen("schedule") or recipes.SCHEDULE
+    predict = draft.chosen("predict") or recipes.PREDICT
+    why = "chosen: EDM's, where every noise level is a unit-variance problem (Karras et al. 2022)"
+    draft.value("process.type", "gaussian", "default")
+    draft.value("process.schedule.type", schedule, draft.origin("schedule", why))
+    draft.value("denoiser.type", "preconditioned", "default")
+    draft.value("denoiser.predict", predict, draft.origin("predict", why))
+    draft.value("denoiser.sigma_data", sigma_data, "chosen: the root mean square of the encoded data")
+    draft.value("objective.type", "denoising", "default")
+    draft.section("objective.times", *_times(draft, dataset, schedule, sigma_data, recipe.level))
+    weight = draft.chosen("weight") or recipes.WEIGHTS[predict]
+    draft.value("objective.weight.type", weight, draft.origin("weight", f"chosen: goes with predict={predict}"))
+    if weight == "edm":
+        draft.value("objective.weight.sigma_data", sigma_data, "chosen: as the denoiser's")
+    _dropout(draft, dataset, classes)
+
+
+def root_mean_square(dataset: Dataset, codec: Any) -> float:
+    """√E[x²] of the encoded data to four decimals, over examples spread evenly through them: the mean is over its
+    numbers, in tables over the columns, or the zeros of one-hot codes would hide how large the other numbers are."""
+    index = torch.linspace(0, len(dataset) - 1, min(len(dataset), MEASURED)).long()
+    encoded = codec.encode(dataset.batch(index)["x"]).double()
+    parts = PARTS.get(dataset.kind, _numbers_of)(codec, encoded)
+    return round(max((encoded.square().sum() / (len(encoded) * parts)).sqrt().item(), 1e-3), 4)
+
+
+def _numbers_of(codec: Any, encoded: torch.Tensor) -> int:
+    return encoded[0].numel()
+
+
+def _columns_of(codec: Any, encoded: torch.Tensor) -> int:
+    return sum(width > 0 for width in codec.widths)
+
+
+PARTS: dict[str, Callable[[Any, torch.Tensor], int]] = {"table": _columns_of}  # what the mean square is a mean over
+
+
+def _times(
+    draft: Draft, dataset: Dataset, schedule: str, sigma_data: float, level: float
+) -> tuple[dict[str, Any], str]:
+    asked = draft.chosen("times")
+    law = {"type": asked} if asked else dict(recipes.TIMES[schedule])
+    if law["type"] == "log-normal":
+        law |= {"mean": round(level + math.log(2 * sigma_data), 4), "std": recipes.SPREADS[dataset.kind]}
+    if asked:
+        return law, draft.origin("times", "command line")
+    return {"type": "stratified", "times": law}, f"chosen: goes with schedule={schedule}; stratified for less variance"
+
+
+def _dropout(draft: Draft, dataset: Dataset, classes: int) -> None:
+    told = classes or dataset.conditions is not None
+    draft.option("objective.label_dropout", "label_dropout", recipes.LABEL_DROPOUT if told else 0.0, "for guidance")
+
+
+def _before_tokens(draft: Draft, dataset: Dataset, codec: Any) -> None:
+    _refuse(draft, dataset, "images and other numbers", "predict", "weight", "times")
+    _known(draft, dataset, KEEPS)
+    noise = draft.chosen("noise") or recipes.NOISE
+    why = "chosen: masks, whose bound is the tightest known (Sahoo et al. 2024)"
+    draft.value("process.type", "discrete", "default")
+    draft.value("process.classes", codec.classes, "found in the data")
+    draft.value("process.masked", recipes.MASKED[noise], draft.origin("noise", why))
+    keep = draft.chosen("schedule") or recipes.KEEP
+    draft.value("process.keep.type", keep, draft.origin("schedule", "chosen: every share of masks equally often"))
+
+
+def _tokens(draft: Draft, dataset: Dataset, codec: Any, recipe: recipes.Recipe, classes: int) -> None:
+    draft.value("denoiser.type", "categorical", "default")
+    draft.value("objective.type", "elbo", "default")
+    _dropout(draft, dataset, classes)
+
+
+NOISINGS = {GAUSSIAN: Noising(_before_numbers, _numbers), TOKENS: Noising(_before_tokens, _tokens)}

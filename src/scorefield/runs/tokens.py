@@ -1,0 +1,58 @@
+"""What runs on tokens do otherwise than runs on numbers: how their states are shown, and how sure their walks are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scorefield.core import as_time
+from scorefield.errors import UserError
+from scorefield.guidance.truncation import Temperature, TopK, TopP
+from scorefield.options.shared import SOLVERS, TOKEN_SOLVERS
+from scorefield.runs.recipes import GAUSSIAN, TOKENS
+from scorefield.show.writing import MASKED
+
+SHARPER: dict[str, Callable[..., Any]] = {"temperature": Temperature, "top_k": TopK, "top_p": TopP}
+
+
+def texts_of(codec: Any, z: Tensor) -> tuple[str, ...]:
+    """Categories (N, L), masks among them, as they read."""
+    return tuple(codec.text(z, MASKED))
+
+
+def images_of(codec: Any, z: Tensor) -> Tensor:
+    """Categories (N, H, W), masks among them, in their colours: uint8 (N, 3, H, W)."""
+    return codec.pictures(z)
+
+
+def sharpened(denoiser: Any, asked: dict[str, float | None]) -> Any:
+    """The denoiser, surer or bolder where somebody asked for it. Raises UserError for a run that has no tokens."""
+    for name, value in asked.items():
+        if value is None:
+            continue
+        if getattr(denoiser.process, "classes", None) is None:
+            raise UserError(f"{name}={value:g} chooses among tokens, and this run has none. Leave {name} out.")
+        denoiser = SHARPER[name](denoiser, value)
+    return denoiser
+
+
+def left(process: Any, t: float) -> str:
+    """How much noise there is at time t, in words: the share of tokens that it has taken."""
+    share = float(process.keep.lost(as_time(torch.tensor(t))))
+    return f"{share:.0%} {'masked' if process.masked == 1 else 'replaced'}"
+
+
+def refuse(run: Any, what: str, instead: str) -> None:
+    """Raises UserError where ``run`` is on tokens, which ``what`` cannot do: ``instead`` says what can be done."""
+    if run.family == TOKENS:
+        raise UserError(f"{what}, but {run.name} is a run on {run.kind}, whose noise replaces them. {instead}")
+
+
+def check_solver(run: Any, name: str | None) -> None:
+    """Raises UserError for a solver of numbers where there are tokens, and the other way round."""
+    known = {GAUSSIAN: SOLVERS, TOKENS: TOKEN_SOLVERS}[run.family]
+    if name is not None and name not in known and name in (*SOLVERS, *TOKEN_SOLVERS):
+        raise UserError(f"solver={name} does not walk {run.kind}. Write one of {', '.join(known)}, or leave it out.")
