@@ -217,11 +217,12 @@ def _mean(values: Sequence[float]) -> str:
 
 def page(found: dict[str, dict[str, Any]]) -> str:
     """benchmarks/results/tables.md."""
+    only = "" if len(found) == len(TASKS) else f" {' '.join(found)}"
     lines = [
         "# Tables", "",
-        "Made by `python benchmarks/tables.py --data FOLDER` on a 2-core x86-64 CPU, one thread. CatBoost learns from "
-        "samples alone, is stopped early on real validation rows and scored on real test rows; its parameters are "
-        "those that TabDDPM's authors tuned. "
+        f"Made by `python benchmarks/tables.py --data FOLDER{only}` on a 2-core x86-64 CPU, one thread. CatBoost "
+        "learns from samples alone, is stopped early on real validation rows and scored on real test rows; its "
+        "parameters are those that TabDDPM's authors tuned. "
         f"± is the standard deviation over {SETS} sets of samples. The figures of TabDDPM and SMOTE are those of their "
         "repository (50 evaluations, 8 (Adult) and 4 times as many samples as training rows).", "",
         "| table | score | as many samples as rows | more samples | TabDDPM | SMOTE | real rows | "

@@ -82,7 +82,9 @@ class Autoregressive(nn.Module):
         self.table = nn.Embedding(classes + 1, WIDTH)  # the last one stands before the text
         nn.init.normal_(self.table.weight, std=WIDTH**-0.5)
         self.blocks = nn.ModuleList(CausalBlock() for _ in range(DEPTH))
-        self.norm, self.bias = nn.LayerNorm(WIDTH), nn.Parameter(torch.zeros(classes))
+        self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WIDTH)
+        nn.init.zeros_(self.head.weight)  # like ours: nothing is said before something is learned
+        self.bias = nn.Parameter(torch.zeros(classes))
 
     def forward(self, x: Tensor) -> Tensor:
         """−log p of each of x (B, L), in nats."""
@@ -90,7 +92,7 @@ class Autoregressive(nn.Module):
         places = turns(torch.arange(x.shape[1], dtype=h.dtype), WIDTH // HEADS)
         for block in self.blocks:
             h = block(h, places)
-        logits = F.linear(self.norm(h), self.table.weight[: self.classes], self.bias)
+        logits = F.linear(self.head(self.norm(h)), self.table.weight[: self.classes], self.bias)
         return F.cross_entropy(logits.transpose(1, 2), x, reduction="none")
 
 

@@ -72,8 +72,8 @@ def trained(moons: Path, tmp_cwd: Path) -> Path:
             "there.npz exists and is not overwritten. Write out=there-2.npz, or remove it first.",
         ),
         (
-            "sample tiny out=there.txt",
-            "out=there.txt should end in .png, .npz, .npy, .csv, .parquet, .wav, .webp, .gif: ",
+            "sample tiny out=there.doc",
+            "out=there.doc should end in .png, .npz, .npy, .csv, .parquet, .wav, .txt, .webp, .gif, .html: ",
         ),
         ("sample tiny out=no/x.png", "The folder no of out=no/x.png does not exist. Make it first: mkdir -p no"),
         ("evaluate tiny metrics=frechett", "no metric"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_every_example_can_be_typed():
     """Copied from the help, each example parses and its options resolve."""
     for command in COMMANDS.values():
         for _, line in command.examples:
-            program, name, *words = line.split()
+            program, name, *words = shlex.split(line)
             assert (program, name) == ("scorefield", command.name)
             parse(command, words)
 

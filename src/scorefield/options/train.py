@@ -114,7 +114,6 @@ TRAIN = Command(
                     "auto",
                     "What the network predicts.",
                     choices=("auto", *PREDICTIONS),
-                    common=True,
                 ),
                 Option(
                     "times",

@@ -74,23 +74,10 @@ def _numbers(draft: Draft, dataset: Dataset, codec: Any, recipe: recipes.Recipe,
 
 
 def root_mean_square(dataset: Dataset, codec: Any) -> float:
-    """√E[x²] of the encoded data to four decimals, over examples spread evenly through them: the mean is over its
-    numbers, in tables over the columns, or the zeros of one-hot codes would hide how large the other numbers are."""
+    """√E[x²] of the encoded data to four decimals, over examples spread evenly through them."""
     index = torch.linspace(0, len(dataset) - 1, min(len(dataset), MEASURED)).long()
     encoded = codec.encode(dataset.batch(index)["x"]).double()
-    parts = PARTS.get(dataset.kind, _numbers_of)(codec, encoded)
-    return round(max((encoded.square().sum() / (len(encoded) * parts)).sqrt().item(), 1e-3), 4)
-
-
-def _numbers_of(codec: Any, encoded: torch.Tensor) -> int:
-    return encoded[0].numel()
-
-
-def _columns_of(codec: Any, encoded: torch.Tensor) -> int:
-    return sum(width > 0 for width in codec.widths)
-
-
-PARTS: dict[str, Callable[[Any, torch.Tensor], int]] = {"table": _columns_of}  # what the mean square is a mean over
+    return round(max(encoded.square().mean().sqrt().item(), 1e-3), 4)
 
 
 def _times(

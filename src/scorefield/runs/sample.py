@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from scorefield.core import Rng
-from scorefield.errors import UserError
+from scorefield.errors import UserError, suggest
 from scorefield.guidance import ClassifierFree
 from scorefield.options.shared import KEEPS, SCHEDULES
 from scorefield.registry import from_config
@@ -191,6 +191,8 @@ def under(denoiser: Any, schedule: str) -> Any:
     one of another kind of noise."""
     process = denoiser.process
     family, known = ("schedule", SCHEDULES) if getattr(process, "classes", None) is None else ("keep", KEEPS)
+    if schedule not in (*SCHEDULES, *KEEPS):
+        raise UserError(f"no schedule is called {schedule!r}.{suggest(schedule, known)}")
     if schedule not in known:
         raise UserError(f"schedule={schedule} does not suit this run. Write one of {', '.join(known)}.")
     return denoiser.under(replace(process, **{family: from_config({"type": schedule}, family, "schedule")}))
