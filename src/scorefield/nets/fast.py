@@ -59,14 +59,14 @@ def _laid_last(x: Tensor) -> bool:
     """Whether x are large images whose channels lie last in a CPU's memory, and nothing but plain torch looks on: a
     compiler, an exporter, autocast, vmap and forward mode want the plain form."""
     return (
-        x.device.type == "cpu"
+        not torch.compiler.is_compiling()  # first: what is traced has no sizes to ask for
+        and x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
         and x.ndim == 4
         and x.numel() >= WORTH
         and x.is_contiguous(memory_format=torch.channels_last)
         and not x.is_contiguous()
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
         and forward_ad._current_level < 0
     )
