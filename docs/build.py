@@ -32,6 +32,8 @@ PAGES = [
     "objectives",
     "solvers",
     "guidance",
+    "operators",
+    "posterior",
     "analytic",
     "likelihood",
     "testing",

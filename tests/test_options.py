@@ -122,9 +122,9 @@ def test_the_table_knows_what_is_registered():
     assert {*shared.KEEPS} == {*names("keep")} - {"ending", "steps"}  # these need more than a name
     assert sorted(shared.SOLVERS) == sorted(NAMES)
     assert sorted(shared.TOKEN_SOLVERS) == sorted(TOKENS)
-    assert {*shared.GRIDS} == {*names("grid")} - {"times", "sigmas"}  # these need a list, which a name alone has not
+    assert {*shared.GRIDS} == {*names("grid")} - {"times", "sigmas", "in-turn"}  # these need more than a name
     assert sorted(shared.PREDICTIONS) == sorted(PREDICTIONS)
-    assert {*options["model"].choices[1:]} == {*names("net")} - {"categories"}  # which is put around one of the others
+    assert {*options["model"].choices[1:]} == {*names("net")} - {"categories", "classifier"}  # made of the others
     assert sorted(options["times"].choices[1:]) == names("times")
     assert sorted(options["weight"].choices[1:]) == names("weight")
     assert options["ema"].high == WIDEST

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .errors import UserError as UserError
     from .guidance import ClassifierFree as ClassifierFree
     from .likelihood import elbo as elbo
+    from .likelihood import log_prob as log_prob
     from .metrics import evaluate as evaluate
     from .nets import MLP as MLP
     from .nets import UNet as UNet
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from .noise import uniform as uniform
     from .objectives import Denoising as Denoising
     from .objectives import Elbo as Elbo
+    from .operators import Measurement as Measurement
+    from .posterior import draw as draw
     from .runs import Run as Run
     from .runs import load as load
     from .runs import train as train
@@ -71,9 +74,12 @@ _CONTENTS = {  # public name: (module, name in it)
     "tabulate": ("solvers", "tabulate"),
     "tune": ("tuning", "tune"),
     "ClassifierFree": ("guidance", "ClassifierFree"),
+    "Measurement": ("operators", "Measurement"),
+    "draw": ("posterior", "draw"),  # what was measured: p(x₀ | y)
     "GaussianMixture": ("analytic", "GaussianMixture"),
     "Law": ("analytic", "Law"),  # on categories
     "elbo": ("likelihood", "elbo"),
+    "log_prob": ("likelihood", "log_prob"),
     "evaluate": ("metrics", "evaluate"),
     "Rng": ("core", "Rng"),
     "UserError": ("errors", "UserError"),

@@ -1,4 +1,4 @@
-"""What a model can believe about clean data. On ℝᵈ: by its moments. On categories: by their logits."""
+"""What a model can believe about clean data. On ℝᵈ: by its moments. On categories: by their logits. On both: a pair."""
 
 from __future__ import annotations
 
@@ -70,3 +70,20 @@ class Logits:
     def error(self, x0: Tensor) -> Tensor:
         """−Σ log p(x₀) over the event in nats, x0 int64 (B, *D) → (B,)."""
         return -self.log_probs.gather(-1, x0[..., None]).flatten(1).sum(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """x₀ | x_t of an example that has numbers and tokens, (B, D) with the numbers first: each by its own belief."""
+
+    numbers: Moments  # (B, columns)
+    tokens: Logits  # (B, D − columns, K)
+
+    def lerp(self, other: Pair, weight: float | Tensor) -> Pair:
+        """Each towards its own."""
+        return Pair(self.numbers.lerp(other.numbers, weight), self.tokens.lerp(other.tokens, weight))
+
+    def error(self, x0: Tensor) -> Tensor:
+        """‖mean − numbers‖² − Σ log p(tokens), (B, D) → (B,)."""
+        columns = self.numbers.mean.shape[1]
+        return self.numbers.error(x0[:, :columns]) + self.tokens.error(x0[:, columns:].long())

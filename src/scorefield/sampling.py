@@ -14,6 +14,7 @@ from .errors import UserError
 from .solvers.ancestral import Ancestral
 from .solvers.exponential import Exponential
 from .solvers.grids import Grid, Rectified
+from .solvers.in_turn import AfterTokens, InTurn
 from .solvers.table import Table
 from .solvers.tabulate import tabulate
 
@@ -23,7 +24,13 @@ USUAL_TOKENS = Ancestral()  # docs/discrete.md
 
 def usual(process: Any) -> Solver:
     """The solver where none is given: tokens, which are of some ``classes``, have no flow to follow."""
+    if getattr(process, "tokens", None) is not None:
+        return InTurn()
     return USUAL if getattr(process, "classes", None) is None else USUAL_TOKENS
+
+
+def _usual_grid(process: Any) -> Grid:
+    return Rectified() if getattr(process, "tokens", None) is None else AfterTokens()
 
 
 class Step(NamedTuple):
@@ -153,7 +160,7 @@ def _wide(dtype: torch.dtype) -> torch.dtype:
 def _planned(process: Any, steps: int, grid: Grid | None, times: Sequence[float] | Tensor | None) -> Tensor:
     if steps < 1:
         raise UserError(f"steps must be at least 1, got {steps}.")
-    falling = (grid or Rectified())(process, steps) if times is None else as_time(times)
+    falling = (grid or _usual_grid(process))(process, steps) if times is None else as_time(times)
     _check(falling)
     if times is not None and falling[0] != 1:
         raise UserError(f"sampling starts from pure noise at t = 1, but the first time is {falling[0]:g}.")

@@ -17,7 +17,7 @@ from tests.cli.conftest import Said
 Cli = Callable[..., Said]
 WANTED = {
     *("digits", "mnist", "fashion-mnist", "cifar-10", "emoji"),
-    *("adult", "california-housing", "spoken-digits", "airfoils"),
+    *("adult", "california-housing", "spoken-digits", "airfoils", "shakespeare", "emoji-16"),
 }
 FAST = ("channels=8", "mult=1", "attention=none", "batch=8", "preview=0", "evaluate=no")
 

@@ -94,6 +94,10 @@ def test_it_is_a_codec_onto_real_numbers(form: str) -> None:
     z = codec.encode(raw, Rng([4, 5]))
     assert z.shape == (2, 5, 5) and torch.equal(codec.decode(z), raw) and codec.text(z) == ["abece", "dabcd"]
     assert torch.equal(codec.encode(raw[1:], Rng([5])), z[1:])
+    first = Argmax(codec.inner, form, first=True)
+    assert torch.equal(first.encode(raw, Rng([4, 5])), z.movedim(-1, 1)) and torch.equal(
+        first.decode(first.encode(raw)), raw
+    )
     again = from_config(to_config(codec), "codec")
     assert again.form == form and torch.equal(again.encode(raw), codec.encode(raw))
 

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from scorefield.data import codec_for, open_data
 from scorefield.data.dataset import Dataset
+from scorefield.data.mixed import MixedCodec, table_codec
 from scorefield.data.quantiles import QuantileMap, knots
 from scorefield.data.schema import Column
-from scorefield.data.tabular import TableCodec, table_codec
+from scorefield.data.tabular import TableCodec
 from scorefield.errors import UserError
 from scorefield.registry import from_config, to_config
 from scorefield.testing import check_codec
 
-HOW = [{"scaling": s, "coding": c} for s in ("quantile", "standard") for c in ("onehot", "bits")]
+HOW = [{"scaling": s, "coding": c} for s in ("quantile", "standard") for c in ("tokens", "onehot", "bits")]
 
 
 def same(a: torch.Tensor, b: torch.Tensor) -> bool:
@@ -123,13 +124,40 @@ def test_bits_that_mean_nothing_decode_to_a_category():
 def test_many_categories_take_bits():
     x = torch.arange(100, dtype=torch.float64)[:, None]
     schema = (Column("c", "category", "text", categories=tuple(map(str, range(100)))),)
-    assert codec_for(Dataset("t", "table", x, schema=schema)).encode(x).shape == (100, 7)
+    assert codec_for(Dataset("t", "table", x, schema=schema), coding="numbers").encode(x).shape == (100, 7)
     assert codec_for(Dataset("t", "table", x, schema=schema), coding="onehot").encode(x).shape == (100, 100)
+
+
+def test_categories_and_numbers_of_few_values_become_tokens_behind_the_numbers():
+    """The values that 20 rows share, and "missing"; not the number that is another in every row. Without categories
+    nothing changes, and rows are compared in the same numbers either way."""
+    n = 200
+    x = torch.stack([torch.arange(n) % 5 * 10.0, torch.arange(n) / 7, torch.arange(n) % 3 * 1.0], 1).double()
+    x[::4, 0] = float("nan")
+    schema = (
+        Column("few", "number", "int", decimals=0),
+        Column("many", "number", "float"),
+        Column("word", "category", "text", categories=("a", "b", "c")),
+    )
+    data = Dataset("t", "table", x, schema=schema)
+    codec = table_codec(data)
+    assert isinstance(codec, MixedCodec) and codec.columns == 1 and codec.sizes == [6, 3] and codec.numbers == [0]
+    z = codec.encode(x)
+    assert z[:3, 1:].tolist() == [[5.0, 0.0], [1.0, 1.0], [2.0, 2.0]] and z[:, 0].std() > 0.9
+    assert same(codec.decode(z), x)
+    plain = table_codec(data, coding="numbers")
+    assert isinstance(plain, TableCodec) and torch.equal(codec.plain.encode(x), plain.encode(x))
+    z[0, 1:] = 6.0
+    assert codec.unfinished(z, 6)[0].isnan().tolist() == [True, False, True]
+    assert isinstance(table_codec(Dataset("t", "table", x[:, :2], schema=schema[:2])), TableCodec)
+    only = table_codec(Dataset("t", "table", x[:, :1], schema=schema[:1]), coding="tokens")
+    assert isinstance(only, MixedCodec) and only.columns == 0 and same(only.decode(only.encode(x[:, :1])), x[:, :1])
 
 
 @pytest.mark.parametrize(
     "build, error",
     [
+        (lambda: MixedCodec([{"as": "constant", "value": 1.0}], [0]), "columns of listed values"),
         (lambda: TableCodec([{"as": "numbers"}]), "columns do not describe a table"),
         (lambda: TableCodec([{"as": "constant", "value": 1.0}]).encode(torch.zeros(2, 3)), "knows 1 columns"),
         (lambda: table_codec(Dataset("t", "table", torch.zeros(2, 1)), scaling="x"), "scaling=x is not known"),

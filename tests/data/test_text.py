@@ -45,6 +45,16 @@ def test_strides_holdouts_and_codecs_that_were_asked_for(tmp_path: Path) -> None
     assert open_data(path, length=64).fingerprint != open_data(path, length=65).fingerprint
 
 
+def test_a_list_is_told_that_it_may_be_read_by_lines(tmp_path: Path) -> None:
+    """Many short lines and none empty; not prose, verse with empty lines, or what is read by lines already."""
+    names, verse = tmp_path / "names.txt", tmp_path / "verse.txt"
+    names.write_text("anna\nbert\n" * 60, encoding="utf-8")
+    verse.write_text("shall I compare\nthee to a\n\n" * 60, encoding="utf-8")
+    assert "a list of 120 lines: lines=yes makes" in " ".join(open_data(names).notes)
+    for data in (open_data(names, lines=True), open_data(names, codec="bytes", length=8, holdout=0), open_data(verse)):
+        assert ("looks like a list" in " ".join(data.notes)) == (data.shape == (8,))
+
+
 def test_what_does_not_fit_into_memory_is_read_by_the_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = open_data(written(tmp_path, TEXT), length=32)
     monkeypatch.setattr(reader.cache, "IN_MEMORY", 1)

@@ -23,6 +23,8 @@ LIBRARY = MATHS | {
     "nets",
     "analytic",
     "likelihood",
+    "operators",
+    "posterior",
 }
 BELOW_CLI = LIBRARY | {"export", "options", "config", "data", "metrics", "show", "training", "runs", "__init__"}
 
@@ -37,13 +39,15 @@ ARROW = {  # unit: what it may import of scorefield
     "config": BASE | {"options", "registry"},
     "noise": MATHS,
     "denoisers": MATHS | {"noise"},
-    "analytic": MATHS | {"noise", "denoisers"},
-    "likelihood": MATHS | {"noise", "denoisers"},
+    "operators": MATHS,
+    "analytic": MATHS | {"noise", "denoisers", "operators"},
+    "likelihood": MATHS | {"noise", "denoisers", "solvers"},
     "objectives": MATHS,
     "solvers": MATHS,
     "guidance": MATHS,
     "sampling": MATHS | {"solvers"},
     "tuning": MATHS | {"solvers"},
+    "posterior": MATHS | {"noise", "denoisers", "solvers", "guidance", "sampling", "operators"},
     "nets": BASE | {"registry"},
     "data": BASE | {"core", "registry"},
     "metrics": BASE | {"core"},

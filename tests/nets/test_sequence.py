@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from scorefield.errors import UserError
 from scorefield.nets import TokenGrid, TokenTransformer
-from scorefield.nets.sequence import turns
+from scorefield.nets.sequence import Near, turns
 from scorefield.nets.tokens import SelfAttention
 from scorefield.registry import from_config, to_config
 
@@ -29,6 +29,7 @@ CONVOLUTIONS: dict[str, Any] = {"channels": 8, "mult": (1, 2), "blocks": 1, "siz
 NETS = {
     "sequence": Case(lambda **more: TokenTransformer(K, states=K + 1, **DEEP, **more), (7,)),
     "sequence, not tied": Case(lambda **more: TokenTransformer(K, states=K + 1, tied=False, **DEEP, **more), (7,)),
+    "sequence, near": Case(lambda **more: TokenTransformer(K, states=K + 1, near=2, **DEEP, **more), (7,)),
     "sequence, normed": Case(lambda **more: TokenTransformer(K, states=K + 1, qk_norm=True, **DEEP, **more), (7,)),
     "grid, unet": Case(lambda **more: TokenGrid(K, states=K + 1, **CONVOLUTIONS, **more), (8, 8)),
     "grid, dit": Case(lambda **more: TokenGrid(K, states=K + 1, body="dit", **DEEP, **more), (4, 6)),
@@ -152,6 +153,17 @@ def test_a_sequence_knows_the_order_of_its_tokens(awake) -> None:
     assert longer.shape == (1, 47, K)
     with pytest.raises(UserError, match=r"L ≤ 5\); got an input of shape \(1, 7\)"):
         TokenTransformer(K, states=K + 1, length=5, **DEEP)(x, level.float())
+
+
+def test_near_is_a_depthwise_convolution_that_keeps_the_token_itself() -> None:
+    """Against torch's own, whose weight is 1 in the middle."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        near, h = Near(4, 2).double(), torch.randn(3, 6, 4, dtype=torch.float64)
+    w = torch.cat((near.weight[:2], torch.ones(1, 4), near.weight[2:])).T.unsqueeze(1)
+    expected = torch.nn.functional.conv1d(h.transpose(1, 2), w, padding=2, groups=4).transpose(1, 2)
+    torch.testing.assert_close(near(h), expected, **EXACT)
+    assert near(h[:, :1]).shape == (3, 1, 4)  # shorter than it reaches
 
 
 def test_tokens_come_out_by_the_table_they_go_in_by(awake) -> None:

@@ -51,6 +51,15 @@ def test_the_hybrid_adds_cross_entropy_and_denoising_is_the_masked_bound(law):
     torch.testing.assert_close(Denoising(times)(denoiser, x0, Rng(1)), plain, rtol=1e-12, atol=0)
 
 
+def test_the_adaptive_weight_looks_harder_where_little_is_destroyed(law):
+    """Same draws: what VQ-Diffusion's weight adds is λ (1 + (1 − t)) times the cross-entropy, at every example."""
+    process, x0 = mask_and_replace(3), law.sample(64, Rng(0))
+    denoiser, times = law.denoiser(process), Stratified(Uniform())
+    plain, adaptive = (Elbo(times=times, ce=ce, adaptive=ce > 0)(denoiser, x0, Rng(1)) for ce in (0.0, 5e-4))
+    error = Denoising(times, lambda process, t: 1 + (1 - t))(denoiser, x0, Rng(1))
+    torch.testing.assert_close(adaptive - plain, 5e-4 * error, rtol=0, atol=1e-12)
+
+
 class Bigram(nn.Module):
     """Logits from a token and its left neighbour."""
 

@@ -14,6 +14,7 @@ from scorefield.errors import UserError
 from scorefield.runs import RunFolder, evaluate_samples
 from scorefield.runs.account import Account
 from scorefield.runs.sets import is_samples
+from scorefield.runs.written import RULE
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
@@ -37,6 +38,49 @@ def test_two_sets_are_compared_without_a_run(sets: dict[str, Path]):
     assert noisy["coverage"].value < good["coverage"].value
     assert "copies" not in good and "50 examples of one half of the real data" in good.notes[0]
     assert evaluate_samples(sets["good"], sets["real"], n=20, metrics=["kernel"], device="cpu")["kernel"].n_fake == 20
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> dict[str, Path]:
+    """A text of twelve words at random, one of the same law as samples are written, and one with its letters mixed."""
+    rng = np.random.default_rng(0)
+    words = ["the", "a", "cat", "dog", "house", "river", "runs", "sleeps", "under", "over", "quietly", "today"]
+    real, good = (" ".join(rng.choice(words, size)) for size in (3000, 600))
+    mixed = "".join(rng.permutation(list(good)))
+    texts = {"real": real, "good": RULE.join(good[i : i + 50] for i in range(0, 2000, 50)), "mixed": mixed}
+    paths = {name: tmp_path / f"{name}.txt" for name in texts}
+    for name, text in texts.items():
+        paths[name].write_text(text + "\n", encoding="utf-8")
+    return paths
+
+
+def test_two_texts_are_compared_without_a_run(written: dict[str, Path]):
+    """Pieces of the text's own law are not told from it (|excess| < 4 of three figures: false alarms below 1e-3, the
+    seed is fixed); letters in disorder are neither likely nor words."""
+    good, mixed = (evaluate_samples(written[name], written["real"]) for name in ("good", "mixed"))
+    assert [score.name for score in good] == ["perplexity", "grams", "words"] and good["grams"].n_fake == 40
+    assert all(abs(score.excess) < 4 for score in good)
+    assert mixed["perplexity"].value > 3 * mixed["perplexity"].floor and mixed["grams"].value < 0.01
+    assert mixed["words"].value < 0.5 < good["words"].value
+    few = evaluate_samples(str(written["good"]), written["real"], n=5, metrics=["grams"])
+    assert [score.name for score in few] == ["grams"] and few["grams"].n_fake == 5
+
+
+def test_what_cannot_be_compared_with_a_text_is_a_sentence(written: dict[str, Path], sets: dict[str, Path]):
+    short = written["real"].with_name("short.txt")
+    short.write_text("a cat", encoding="utf-8")
+    for against, options, said in (
+        (None, {}, "compare it with a text that people wrote: against=FILE.txt"),
+        (sets["real"], {}, "compare it with a text that people wrote"),
+        (short, {}, "holds 5 characters, which make 0 of the length of the samples"),
+        (written["real"], {"metrics": ["gram"]}, "Did you mean 'grams'"),
+        (written["real"], {"features": "pixels"}, "features=pixels is for images and numbers"),
+        (written["real"], {"n": 900}, "n=900 is more than the 40 pieces"),
+        (written["real"].with_name("none.txt"), {}, "does not exist"),
+    ):
+        with pytest.raises(UserError) as caught:
+            evaluate_samples(written["good"], against, **options)
+        assert said in str(caught.value)
 
 
 def test_statistics_are_written_and_compared_with(sets: dict[str, Path], tmp_path: Path):

@@ -15,8 +15,8 @@ import scorefield
 from scorefield.data import open_data
 from scorefield.errors import UserError
 from scorefield.runs.display import Silent
-from scorefield.runs.edit import windows
 from scorefield.runs.folder import RunFolder
+from scorefield.runs.infilling import windows
 from scorefield.runs.measuring import sites_of
 
 SMALL = {"channels": 8, "blocks": 1, "heads": 2, "batch": 8, "log": 2, "save": 4, "evaluate": False, "device": "cpu"}
@@ -110,7 +110,7 @@ def test_it_is_measured_in_bits_and_beside_held_out_text(story: scorefield.Run):
     other.write_text("A blue dog, 7 kg. " * 8)
     with pytest.raises(UserError, match="The alphabet lacks 'b'"):
         story.evaluate(other, metrics=["bits"], keep=False)
-    with pytest.raises(UserError, match="measured through a run"):
+    with pytest.raises(UserError, match="which make 1 of the length of the samples"):
         scorefield.runs.evaluate_samples(other, other)
     for options, sentence in (({"features": "pixels"}, "is for images"), ({"metrics": ["frechet"]}, "No metric")):
         with pytest.raises(UserError, match=sentence):
@@ -183,7 +183,7 @@ def test_images_of_categories(tmp_path: Path):
     assert back.kind == "categories" and torch.equal(back.x, samples.x)
     bits = run.evaluate(metrics=["bits"])["bits"]
     assert bits.label == "bits per pixel" and bits.value == pytest.approx(np.log2(3), abs=0.6)
-    with pytest.raises(UserError, match="edit fills in text, but masks makes categories"):
+    with pytest.raises(UserError, match="edit fills in text and images, but masks makes categories"):
         run.edit("a_")
 
 

@@ -6,8 +6,11 @@ with what probabilities, from the definitions. So orders and distances have no n
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -220,6 +223,40 @@ def test_a_solver_says_which_noise_it_needs(name):
     for noise in wrong:
         with pytest.raises(UserError, match=r"needs noise that only masks|knows no mask"):
             sample(Unasked(NOISES[noise]), (2, 3), solver=named(name))
+
+
+ROWS = {  # of the table of distances in docs/discrete.md
+    "`ancestral`, `analytic`": (bridge, ("uniform", "masking")),
+    "`tau-leaping`": (leap(lambda n: 1 - torch.exp(-n)), ("uniform", "masking")),
+    "`discrete-flow`": (flow(0.0), ("uniform", "masking")),
+    "`discrete-flow`, eta 2": (flow(2.0), ("uniform", "masking")),
+    "`remasking`, eta 2": (again(2.0), ("masking",)),
+    "`analytic-product`": (lambda p, *state: p.bridge(*state, form="product"), ("uniform", "masking")),
+}
+PAGE = Path(__file__).parents[2] / "docs" / "discrete.md"
+
+
+@pytest.mark.parametrize("columns", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_the_page_says_these_distances(columns):
+    """Each row of the table, to its three decimals; quick, the columns of 4 and 16 steps. What is exact is 0 there."""
+    lines = PAGE.read_text(encoding="utf-8").split("| solver | uniform noise, 4, 16, 64, 256 steps")[1].splitlines()
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:] if line.startswith("|")]
+    told = {name: dict(zip(("uniform", "masking"), cells, strict=True)) for name, *cells in table}
+    assert told.pop("`first-hitting`, any grid") == {"uniform": "", "masking": "0"}
+    assert set(told) == set(ROWS)
+    for name, (site, noises) in ROWS.items():
+        for noise in ("uniform", "masking"):
+            said = [float(number) for number in told[name][noise].split()]
+            assert len(said) == (4 if noise in noises else 0), (name, noise)
+            found = [distance(chain(NOISES[noise], n, site), LAW) for n in (4, 16, 64, 256)[:columns] if said]
+            assert found == pytest.approx(said[:columns], abs=5.1e-4), (name, noise)
+
+
+def test_the_page_names_every_solver_of_tokens():
+    """The table of samplers has a row for each name, and no other."""
+    lines = PAGE.read_text(encoding="utf-8").split("| name | what a step does")[1].splitlines()
+    rows = (line.split("|")[1] for line in itertools.takewhile(lambda line: line.startswith("|"), lines[1:]))
+    assert {name for row in rows for name in re.findall("`([a-z-]+)`", row)} == set(TOKENS)
 
 
 @pytest.mark.parametrize("name", ["flow2pc", "ddpm", "dpmpp2m", "edm", "adaptive", "pc", "restart"])

@@ -161,7 +161,7 @@ def test_decisions_are_told_in_sentences(monkeypatch: pytest.MonkeyPatch) -> Non
     assert started.decisions == (
         "1 process on cpu, fused AdamW.",
         "precision fp32: this CPU has no bf16 matrix units, without which narrower numbers are not faster.",
-        "channels-last off: the data are not images.",
+        "channels-last off: the data are neither images nor signals.",
         "compile off: on cpu it costs minutes and gains little.",
         "shard off: one process has nobody to share with.",
         "recompute off: this network has no switch for it.",

@@ -89,7 +89,7 @@ class GaussianMixture:
         gain = torch.linalg.solve(S, A @ self.covs).mT
         residual = y - self.means @ A.mT
         evidence = torch.distributions.MultivariateNormal(torch.zeros_like(residual), S).log_prob(residual)
-        covs = self.covs - gain @ A @ self.covs
+        covs = self.covs - gain @ (A @ self.covs)
         means = self.means + (gain @ residual[..., None])[..., 0]
         return GaussianMixture((self.weights.log() + evidence).softmax(0), means, 0.5 * (covs + covs.mT))
 

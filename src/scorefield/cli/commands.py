@@ -36,6 +36,12 @@ def _edit(request: Request, console: Console) -> Outcome:
     return edit.run(request, console)
 
 
+def _calibrate(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import calibrate
+
+    return calibrate.run(request, console)
+
+
 def _evaluate(request: Request, console: Console) -> Outcome:
     from scorefield.cli import evaluate
 
@@ -112,6 +118,7 @@ RUNNERS: dict[str, Callable[[Request, Console], Outcome]] = {
     "train": _train,
     "sample": _sample,
     "edit": _edit,
+    "calibrate": _calibrate,
     "evaluate": _evaluate,
     "compare": _compare,
     "tune": _tune,

@@ -64,7 +64,7 @@ class PlainDisplay:
         self._shown: Logged | None = None
 
     def started(self, plan: Plan) -> None:
-        self._total = plan.config["train"].get("steps")
+        self._total, self._last = plan.config["train"].get("steps"), None
         for label, sentence in plan.rows:
             self._console.say(f"{label:<{LABEL}}{sentence}")
         for note in plan.notes:
@@ -119,6 +119,7 @@ class LiveDisplay:
         from rich.text import Text
 
         self._total = plan.config["train"].get("steps")
+        self._losses, self._last, self._picture = [], None, None  # of an earlier stage
         table = Table.grid(padding=(0, 2))
         table.add_column(style="bold cyan", no_wrap=True, width=LABEL - 2)
         table.add_column(overflow="fold")

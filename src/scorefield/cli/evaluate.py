@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 LOADING = ("runs", "device", "ema")  # options of load
 COMPARING = ("against", "n", "metrics", "features", "reference", "save_stats", "seed")
-MEASURING = (*COMPARING, "steps", "solver", "guidance", "batch", "table")
+OTHER_STEPS = {"text": 256, "categories": 256}  # by kind: what is worth a second look; numbers need few
+MEASURING = (*COMPARING, "bits_per_dim", "steps", "solver", "guidance", "batch", "table")
 
 
 def run(request: Request, console: Console) -> Outcome:
@@ -48,7 +49,8 @@ def run(request: Request, console: Console) -> Outcome:
         call("run.evaluate", None, measured),
     ]
     result = {"run": str(loaded.folder.path) if loaded.folder else word} | evaluation.to_json()
-    return Outcome(result, python, [f"scorefield report {word}", f"scorefield evaluate {word} steps=9"])
+    steps = OTHER_STEPS.get(loaded.kind, 9)
+    return Outcome(result, python, [f"scorefield report {word}", f"scorefield evaluate {word} steps={steps}"])
 
 
 def _samples(request: Request, console: Console, out: Path | None) -> Outcome:

@@ -12,6 +12,7 @@ from scorefield.cli.console import Console
 from scorefield.cli.figures import clock, columns
 from scorefield.cli.words import Request
 from scorefield.runs.citations import Paper, citations
+from scorefield.runs.classifying import is_classifier
 from scorefield.runs.disk import read_json
 from scorefield.runs.folder import Found, RunFolder, find
 
@@ -53,12 +54,14 @@ def run(request: Request, console: Console) -> Outcome:
         "evaluation": evaluation.to_json() if evaluation else None,
         "cite": [{"for": parts, **paper._asdict()} for parts, paper in papers],
     }
+    classifies = is_classifier(plan.config)
     python = [
         f'run = scorefield.load("{path}")',
-        "samples = run.sample(16)  # samples.x, samples.save(...)",
-        "run.denoiser, run.codec, run.solver",
+        "run.denoiser(x_t, t).probs  # (B, K)" if classifies else "samples = run.sample(16)  # samples.x, .save(...)",
+        "run.denoiser, run.codec" if classifies else "run.denoiser, run.codec, run.solver",
     ]
-    following = [f"scorefield sample {path}", *([f"scorefield report {path}"] if found.folder else [])]
+    used = f"scorefield evaluate {path}" if classifies else f"scorefield sample {path}"
+    following = [used, *([f"scorefield report {path}"] if found.folder else [])]
     return Outcome(result, python, following)
 
 

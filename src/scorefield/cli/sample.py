@@ -14,7 +14,7 @@ from scorefield.cli.pictures import show
 from scorefield.cli.progress import counting
 from scorefield.cli.python import call
 from scorefield.cli.words import Request
-from scorefield.cli.writing import play, show_texts
+from scorefield.cli.writing import opening, play, show_texts
 
 if TYPE_CHECKING:
     from scorefield.runs import Run
@@ -29,7 +29,7 @@ FOLDERS = ("categories",)  # of which the files are wanted as well, beside sound
 LOADING = ("runs", "device", "ema")
 WALKING = (
     *("condition", "steps", "solver", "guidance", "seed", "grid", "eta", "batch", "schedule", "table"),
-    *("temperature", "top_k", "top_p"),
+    *("temperature", "top_k", "top_p", "classifier", "classifier_scale"),
 )
 
 
@@ -49,15 +49,15 @@ def run(request: Request, console: Console) -> Outcome:
         samples = loaded.sample(options["n"], label=options["class"], trajectory=film, progress=progress, **asked)
     if console.rank:  # the first process writes
         return Outcome({})
-    SHOWN.get(samples.kind, _picture)(samples, console)
     if film and samples.written:
         play(samples, console)
+    SHOWN.get(samples.kind, _picture)(samples, console)
     for line in columns([("note", samples.note)] if samples.note else []):
         console.say(console.dim(line))
     files = [str(samples.save(path)) for path in _paths(loaded, out, film)]
     for file in files:
         console.result(file)
-    return Outcome(_result(loaded, samples, files), _python(request, film, files), _following(word, samples, film))
+    return Outcome(_result(loaded, samples, files), _python(request, film, files), _following(request, samples, film))
 
 
 def _picture(samples: Samples, console: Console) -> None:
@@ -117,10 +117,11 @@ def _python(request: Request, film: bool, files: list[str]) -> list[str]:
     ]
 
 
-def _following(word: str, samples: Samples, film: bool) -> list[str]:
+def _following(request: Request, samples: Samples, film: bool) -> list[str]:
+    word = request.word
     lines = [] if film else [f"scorefield sample {word} film=yes"]
-    lines += [f'scorefield edit {word} "To be, ____"'] if samples.kind == "text" else []
-    if samples.labels is not None:
+    lines += [f'scorefield edit {word} "{opening(samples)}____"'] if samples.kind == "text" else []
+    if samples.labels is not None and "classifier" not in request.given:
         lines.append(f"scorefield sample {word} class={samples.classes[0]} guidance=2")
     if samples.condition_names and samples.conditions is None:
         lines.append(f"scorefield sample {word} condition={','.join('0' * len(samples.condition_names))}")

@@ -21,7 +21,8 @@ _SHORT = {
     "class_accuracy": "asked-for class",
 }
 _HEADS = ("metric", "samples", "real data", "n", "reading")
-_OTHER_HEADS = {"tokens": ("metric", "this model", "compared with", "n", "reading")}  # by features
+_COMPARED = ("metric", "this model", "compared with", "n", "reading")
+_OTHER_HEADS = {"tokens": _COMPARED, "classes": _COMPARED, "density": _COMPARED}  # by features
 
 
 def lines(evaluation: Evaluation) -> list[str]:

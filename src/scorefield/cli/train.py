@@ -21,6 +21,7 @@ def run(request: Request, console: Console) -> Outcome:
     """Train, and say where everything lies. The exit code is 130 when the run was interrupted (and saved)."""
     data = request.word
     from scorefield.runs import train
+    from scorefield.runs.classifying import is_classifier
 
     opener = display.Opener(console.quiet)
     try:
@@ -36,9 +37,9 @@ def run(request: Request, console: Console) -> Outcome:
     console.result(str(folder.path))
     name = str(folder.path)
     same = command_line("train", data, request.given)
-    ending = ".txt" if trained.kind == "text" else ".png"
-    python = [f"run = {call('scorefield.train', data, request.given)}", f'run.sample(16).save("samples{ending}")']
-    following = [f"scorefield sample {name}{_asking(trained)}", f"scorefield info {name}", "scorefield list"]
+    python = [f"run = {call('scorefield.train', data, request.given)}", _using(trained)]
+    used = f"evaluate {name}" if is_classifier(trained.config) else f"sample {name}{_asking(trained)}"
+    following = [f"scorefield {used}", f"scorefield info {name}", "scorefield list"]
     return Outcome(_result(trained), python, [same] if interrupted else following, INTERRUPTED if interrupted else 0)
 
 
@@ -53,6 +54,15 @@ def _summary(trained: Run, console: Console) -> None:
     for label, file in written.items():
         if file.exists():
             console.say(f"{label:<{display.LABEL}}{file}")
+
+
+def _using(trained: Run) -> str:
+    """Python that makes something with it."""
+    from scorefield.runs.classifying import is_classifier
+
+    if is_classifier(trained.config):
+        return f'scorefield.load("RUN").sample(16, classifier=run, label="{trained.classes[0]}").save("samples.png")'
+    return f'run.sample(16).save("samples{".txt" if trained.kind == "text" else ".png"}")'
 
 
 def _asking(trained: Run) -> str:

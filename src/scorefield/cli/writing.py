@@ -15,6 +15,7 @@ SECONDS = 4.0  # of a film
 STAGES = 5  # of a film where nothing can be drawn over
 LINES = 12  # of a text that is shown beside files
 FILLED = "\x1b[1;36m"
+OPENING = 8  # characters of a text that is suggested to be gone on with
 
 
 def marked(text: str, given: str, blank: str) -> str:
@@ -35,6 +36,12 @@ def show_texts(samples: Samples, console: Console, most: int = 2) -> None:
         cut = [*lines[:LINES], "…"] if len(lines) > LINES else lines
         console.say(console.dim(f"── {i + 1} of {len(samples)}"))
         console.say("\n".join(cut))
+
+
+def opening(samples: Samples) -> str:
+    """A few characters that the run's alphabet has and that a shell leaves alone, from the first text."""
+    plain = "".join(sign for sign in samples.texts[0] if sign.isalnum() or sign == " ")
+    return plain.strip()[:OPENING]
 
 
 def play(samples: Samples, console: Console) -> None:

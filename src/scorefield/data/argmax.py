@@ -31,10 +31,13 @@ class Argmax:
       are moved to mean 0 and deviation 1.
     - "threshold": normal numbers u, all but u_x brought below it, v_i = u_x − softplus(u_x − u_i) (ibid., alg. 2).
 
+    ``first`` puts the coordinates before the places, (B, K, *D), as networks of images and signals want them.
     Raises UserError for another form and an inner codec that knows no number of categories.
     """
 
-    def __init__(self, inner: Codec, form: str = "gumbel") -> None:
+    draws = True  # ``encode`` takes a generator, and training gives it a fresh one for each example of each step
+
+    def __init__(self, inner: Codec, form: str = "gumbel", first: bool = False) -> None:
         if form not in FORMS:
             raise UserError(f"form={form} is not known.{suggest(form, FORMS)}")
         count = getattr(inner, "classes", None)
@@ -45,6 +48,7 @@ class Argmax:
         self.inner: Any = inner
         self.classes: int = count
         self.form = form
+        self.first = first
 
     def __repr__(self) -> str:
         return f"Argmax({self.inner!r}, {self.form})"
@@ -52,15 +56,20 @@ class Argmax:
     def encode(self, raw: Tensor, rng: Rng | None = None) -> Tensor:
         """Data as stored (B, *D) → a draw of q, (B, *D, K) float32; without ``rng`` the point of the medians, which is
         the same each time."""
-        return self.draw(self.inner.encode(raw), rng).float()
+        v = self.draw(self.inner.encode(raw), rng).float()
+        return v.movedim(-1, 1) if self.first else v
 
     def decode(self, z: Tensor) -> Tensor:
         """(B, *D, K) real → data as stored (B, *D): those whose region it is in."""
-        return self.inner.decode(z.argmax(-1))
+        return self.inner.decode(self.tokens(z))
+
+    def tokens(self, z: Tensor) -> Tensor:
+        """(B, *D, K) real → the categories (B, *D) int64 in whose regions it is."""
+        return z.argmax(1 if self.first else -1)
 
     def text(self, z: Tensor) -> list[str]:
         """(B, L, K) as they read, where the inner codec is one of text."""
-        return self.inner.text(z.argmax(-1))
+        return self.inner.text(self.tokens(z))
 
     def draw(self, x: Tensor, rng: Rng | None = None) -> Tensor:
         """Categories (B, *D) int64 → v ~ q(v | x), (B, *D, K) float64; without ``rng`` at the medians."""

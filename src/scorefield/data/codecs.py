@@ -12,7 +12,7 @@ from torch import Tensor
 from scorefield.data import alphabet, argmax, palette, tokenizer  # noqa: F401  (importing registers)
 from scorefield.data.dataset import Dataset
 from scorefield.data.describe import moments
-from scorefield.data.tabular import table_codec
+from scorefield.data.mixed import table_codec
 from scorefield.errors import UserError
 from scorefield.registry import from_config, register
 

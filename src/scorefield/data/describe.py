@@ -32,7 +32,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     numbers = not dataset.schema and dataset.coded is None  # whose range and moments mean something
     mean, std = (part.tolist() for part in moments(dataset.x)) if numbers else ([], [])
     held_out, looked = dataset.held_out, looked_at(dataset.x)
-    part = f"Range, mean, deviation and duplicates are those of {looked:,} examples, spread evenly."
+    counted = "Range, mean, deviation and duplicates" if numbers else "Duplicates"
+    part = f"{counted} are those of {looked:,} examples, spread evenly."
     return {
         "name": dataset.name,
         "source": dataset.source,

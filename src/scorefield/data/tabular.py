@@ -17,7 +17,7 @@ from scorefield.errors import UserError, suggest
 from scorefield.registry import register
 
 SCALINGS = ("quantile", "standard")
-CODINGS = ("onehot", "bits")
+CODINGS = ("tokens", "numbers", "onehot", "bits")
 MOST_ONE_HOT = 64  # categories of a column; more would make rows of mostly zeros
 FEWEST_FOR_QUANTILES = 50  # rows; fewer do not show a law
 
@@ -140,6 +140,11 @@ class TableCodec:
         self.widths = [part.width for part in self.parts]
 
     @property
+    def plain(self) -> TableCodec:
+        """The codec in whose numbers rows are compared: this one."""
+        return self
+
+    @property
     def numbers(self) -> list[int]:
         """Which of the D encoded numbers are numbers or dates, not codes or signs of a missing value."""
         starts = np.cumsum([0, *self.widths]).tolist()
@@ -148,10 +153,14 @@ class TableCodec:
     def __repr__(self) -> str:
         return f"TableCodec({len(self.parts)} columns, {sum(self.widths)} numbers)"
 
-    def encode(self, raw: Tensor) -> Tensor:
-        """(B, C) real, NaN for missing → (B, D) float32."""
+    def check(self, raw: Tensor) -> None:
+        """Raises UserError for data of another width."""
         if raw.ndim != 2 or raw.shape[1] != len(self.parts):
             raise UserError(f"This codec knows {len(self.parts)} columns, but the data have shape {tuple(raw.shape)}.")
+
+    def encode(self, raw: Tensor) -> Tensor:
+        """(B, C) real, NaN for missing → (B, D) float32."""
+        self.check(raw)
         values = raw.double()
         return torch.cat([part.encode(values[:, j]) for j, part in enumerate(self.parts)], 1).float()
 
@@ -161,21 +170,18 @@ class TableCodec:
         return torch.stack([part.decode(own) for part, own in zip(self.parts, split, strict=True)], 1)
 
 
-def table_codec(dataset: Dataset, scaling: str = "auto", coding: str = "auto") -> TableCodec:
-    """The codec of a table, fitted to its training part.
-
-    ``scaling`` of numbers: "quantile" or "standard"; auto takes quantiles from 50 rows on. ``coding`` of categories:
-    "onehot" or "bits"; auto takes one-hot up to 64 categories. Raises UserError for other words and where nothing
-    varies.
-    """
+def table_columns(dataset: Dataset, scaling: str = "auto", coding: str = "auto") -> list[dict[str, Any]]:
+    """What ``TableCodec`` takes, fitted to the training part of a table; ``data.mixed.table_codec`` says what the words
+    mean. Raises UserError for other words and where nothing varies."""
     for name, word, known in (("scaling", scaling, SCALINGS), ("coding", coding, CODINGS)):
         if word not in ("auto", *known):
             raise UserError(f"{name}={word} is not known.{suggest(word, ('auto', *known))}")
     x = dataset.batch(torch.arange(len(dataset)))["x"].double().numpy()
-    columns = [_fitted(column, x[:, j], scaling, coding) for j, column in enumerate(learned(dataset.schema))]
+    plain = coding if coding in _BOOKS else "auto"
+    columns = [_fitted(column, x[:, j], scaling, plain) for j, column in enumerate(learned(dataset.schema))]
     if all(column["as"] == "constant" for column in columns):
         raise UserError(f"'{dataset.source}' has nothing to learn: every column holds one value in all rows.")
-    return TableCodec(columns)
+    return columns
 
 
 def _fitted(column: Column, values: np.ndarray, scaling: str, coding: str) -> dict[str, Any]:

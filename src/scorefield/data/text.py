@@ -29,6 +29,7 @@ HELD_OUT = 0.1  # of a document: its end
 USUAL, SHORTEST = 128, 8  # lengths of a window, unless told otherwise
 FEWEST = 20  # windows side by side, for the usual length
 MOST_CHARACTERS = 256  # distinct ones; a text with more is read as bytes
+LISTED, SHORT = 100, 64  # lines that a list has at least, and characters that none of them is longer than
 LONGEST_LINE = 512  # characters, unless told otherwise
 FITTING = 0.95  # share of the lines that the chosen length holds whole
 LARGEST = 2**31  # bytes of a document
@@ -52,6 +53,18 @@ class Written:
 def is_text(name: str) -> bool:
     """Whether a source is a text file by its name."""
     return name.lower().endswith(ENDINGS)
+
+
+def read_text(path: Path) -> str:
+    """The text in a ``.txt`` or ``.txt.gz`` file, lines ending in a line feed alone.
+
+    Raises ``UserError`` for a file that is absent, empty, damaged or not UTF-8."""
+    if not path.is_file():
+        raise UserError(f"'{path}' does not exist.")
+    text, _ = _text(path, _content(path))
+    if not text.strip():
+        raise UserError(f"'{path}' is empty. It needs a text.")
+    return text
 
 
 def open_text(
@@ -214,11 +227,22 @@ def _document(
         f"{total:,} {units}, {written.distinct:,} of them different, became {count(len(train), 'window')} of {length}, "
         f"{every} {where}.",
     )
+    notes += _listed(document, written.unit)
     if not last:
         return replace(train, notes=(*written.notes, *notes))
     held_out = replace(part(cut, total, length, "held-out"), name=f"{how['name']} (held out)")
     said = f"Held out: the last {last:,} {units}, {count(len(held_out), 'window')} side by side."
     return replace(train, notes=(*written.notes, *notes, said), held_out=held_out)
+
+
+def _listed(document: np.ndarray, unit: str) -> tuple[str, ...]:
+    """What to say of a document that looks like a list: many lines, all of them short and none empty."""
+    if unit == "token":
+        return ()
+    sizes = np.diff(np.flatnonzero(document == ord("\n")), prepend=-1) - 1
+    if len(sizes) < LISTED or not 0 < sizes.min() <= sizes.max() <= SHORT:
+        return ()
+    return (f"It looks like a list of {len(sizes):,} lines: lines=yes makes every line an example.",)
 
 
 def _fitting(path: Path, total: int, units: str) -> int:

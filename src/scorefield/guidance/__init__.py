@@ -5,15 +5,19 @@ never see each other.
 """
 
 from .autoguidance import Autoguidance
+from .classifier import Classifier
 from .classifier_free import ClassifierFree
 from .combine import OptimisedScale, Projected, Rescaled, straight
 from .infill import Infilled, blanks, extended, prompt
 from .plus_plus import PlusPlus
 from .thresholding import Clipped, DynamicThreshold
+from .tilted import Tilted
 from .truncation import Temperature, TopK, TopP
+from .windows import Windowed
 
 __all__ = [
     "Autoguidance",
+    "Classifier",
     "ClassifierFree",
     "Clipped",
     "DynamicThreshold",
@@ -23,8 +27,10 @@ __all__ = [
     "Projected",
     "Rescaled",
     "Temperature",
+    "Tilted",
     "TopK",
     "TopP",
+    "Windowed",
     "blanks",
     "extended",
     "prompt",

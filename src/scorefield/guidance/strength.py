@@ -20,23 +20,23 @@ def check_interval(interval: Interval) -> None:
         raise UserError(f"a guidance interval needs 0 ≤ low < high (in σ/α), got {interval}.")
 
 
-def strength(guidance: Any, process: Any, t: Tensor, x: Tensor) -> float | Tensor:
-    """The scale of ``guidance`` (its ``scale`` and ``interval``) at t, 1 outside the interval: a number, or for one t
-    per example a tensor that multiplies x (B, *D). Raises UserError where the process knows no noise level."""
+def strength(guidance: Any, process: Any, t: Tensor, x: Tensor, off: float = 1.0) -> float | Tensor:
+    """The scale of ``guidance`` (its ``scale`` and ``interval``) at t, ``off`` outside the interval: a number, or for
+    one t per example a tensor that multiplies x (B, *D). Raises UserError where the process knows no noise level."""
     if guidance.interval is None and not callable(guidance.scale):
         return guidance.scale
     need(process, guidance, "log_ratio")
     levels = (-process.log_ratio(t)).exp()
     if levels.ndim == 0:
-        return _at(guidance, levels.item())
-    scales = levels.new_tensor([_at(guidance, level) for level in levels.tolist()])
+        return _at(guidance, levels.item(), off)
+    scales = levels.new_tensor([_at(guidance, level, off) for level in levels.tolist()])
     if (scales == scales[0]).all():
         return scales[0].item()
     return scales.to(x.device, x.dtype if x.is_floating_point() else scales.dtype).reshape(-1, *[1] * (x.ndim - 1))
 
 
-def _at(guidance: Any, level: float) -> float:
+def _at(guidance: Any, level: float, off: float) -> float:
     low, high = guidance.interval or (-1.0, float("inf"))
     if not low < level <= high:
-        return 1.0
+        return off
     return float(guidance.scale(level)) if callable(guidance.scale) else guidance.scale

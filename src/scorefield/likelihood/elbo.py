@@ -31,7 +31,8 @@ def elbo(
     form: str = "mixture",
     **cond: Any,
 ) -> Bound:
-    """−log p(x₀) ≤ nats for x0 int64 (B, *D), by ``samples`` evaluations of the denoiser.
+    """−log p(x₀) ≤ nats for x0 int64 (B, *D), by ``samples`` evaluations of the denoiser; for real x0 the bound of
+    ``gaussian_elbo``, which has more options and tells its parts.
 
     With ``steps`` T the bound of the model that samples ancestrally at t = i/T (Ho et al. 2020, eq. 5; Austin et al.
     2021, eq. 1), with the bridges of ``form``; without, its limit in continuous time, the lowest. A random term a
@@ -39,6 +40,10 @@ def elbo(
     process without ``kl`` or ``kl_rate``.
     """
     process, rng = denoiser.process, rng or Rng(0)
+    if x0.is_floating_point():
+        from .gaussian import gaussian_elbo
+
+        return gaussian_elbo(denoiser, x0, steps, rng, samples=samples, **cond).bound
     if samples < 2:
         raise UserError(f"a bound needs at least 2 samples to know its error, got {samples}.")
     if steps is not None and steps < 1:

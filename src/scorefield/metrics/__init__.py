@@ -1,5 +1,6 @@
 """How good are the samples? Each number comes with its standard error and its floor, the value real data reach."""
 
+from .calibration import Calibration, calibration
 from .classifier import class_accuracy
 from .discriminator import classifier_two_sample
 from .energy import energy_distance
@@ -19,6 +20,7 @@ from .table import METRICS
 __all__ = [
     "FEATURES",
     "METRICS",
+    "Calibration",
     "Estimate",
     "Evaluation",
     "Features",
@@ -26,6 +28,7 @@ __all__ = [
     "Statistics",
     "against_statistics",
     "autocorrelation",
+    "calibration",
     "class_accuracy",
     "classifier_two_sample",
     "copies",

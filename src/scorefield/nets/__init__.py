@@ -2,6 +2,7 @@
 diffusion."""
 
 from .categories import TokenGrid
+from .classifier import ClassifierNet
 from .dit import DiT
 from .edm2 import EDM2
 from .layers import parameters_millions
@@ -13,6 +14,6 @@ from .transformer import Transformer
 from .unet import UNet
 
 __all__ = [
-    "EDM2", "MLP", "Codebook", "DiT", "Quantised", "TokenGrid", "TokenTransformer", "Transformer", "UNet", "adm",
-    "ddpm", "ddpmpp", "dit", "edm2", "parameters_millions",
+    "EDM2", "MLP", "ClassifierNet", "Codebook", "DiT", "Quantised", "TokenGrid", "TokenTransformer", "Transformer",
+    "UNet", "adm", "ddpm", "ddpmpp", "dit", "edm2", "parameters_millions",
 ]  # fmt: skip

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from ..errors import UserError, suggest
 from ..registry import register
 from .edges import by, nearest
-from .layers import CONVOLUTIONS, Conditioning, parameters_millions, run
+from .layers import Conditioning, parameters_millions, run
 from .tokens import AdaptiveBlock, AdaptiveHead
 
 FEATURES = 256  # of the level, as many as DiT's
 LONGEST_WAVE = 10_000  # in patches, over 2π (Vaswani et al. 2017, sec. 3.5)
+STEMS = {1: nn.Conv1d, 2: nn.Conv2d}
 RESIZED = {1: "linear", 2: "bilinear"}
 POSITIONS = ("sincos", "learned")
 
@@ -78,7 +79,7 @@ class DiT(nn.Module):
         _check_arguments(self.in_channels, self.out_channels, dims, patch, width, depth, dropout, positions)
         self.dims, self.patch, self.checkpoint = dims, patch, checkpoint
         self.told = Conditioning(FEATURES, width, classes, condition)
-        self.stem = CONVOLUTIONS[dims](in_channels, width, patch, stride=patch)
+        self.stem = STEMS[dims](in_channels, width, patch, stride=patch)
         for parameter in self.stem.parameters():
             nn.init.zeros_(parameter) if parameter.ndim == 1 else nn.init.xavier_uniform_(parameter.view(width, -1))
         edges = [size] * dims if isinstance(size, int) else list(size or ())

@@ -1,6 +1,7 @@
 """The parts of the networks. They see a noise level and a class, and know nothing of diffusion.
 
-Every part works on signals (B, C, L) and images (B, C, H, W) alike; ``dims`` (1 or 2) picks the convolution.
+``dims`` (1 or 2) says how many axes a convolution or a change of the edge acts on. Blocks see signals as images of
+height 1, (B, C, 1, L): a CPU's kernels for images let channels lie last, those for signals do not.
 """
 
 from __future__ import annotations
@@ -17,20 +18,17 @@ from ..errors import UserError
 from .fast import Pointwise, convolve_doubled, modulated
 from .rules import known_classes, known_numbers
 
-CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d}
-POOLINGS = {1: F.avg_pool1d, 2: F.avg_pool2d}
+POOLINGS = {3: F.avg_pool1d, 4: F.avg_pool2d}  # by the axes of their input
 LEAST_DOUBLED = 7  # edge; tinier images stay bit for bit what their recipe was measured with
 LOWEST_FREQUENCY, HIGHEST_FREQUENCY = math.pi / 20, 8.0  # radians per unit of level, see level_features
 
 
 def convolution(dims: int, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Module:
-    """A convolution that keeps the edge (divided by ``stride``), (B, inputs, *S) → (B, outputs, *S / stride)."""
-    return CONVOLUTIONS[dims](inputs, outputs, kernel, stride=stride, padding=kernel // 2)
-
-
-def pointwise(dims: int, inputs: int, outputs: int) -> nn.Module:
-    """A 1×1 convolution, (B, inputs, *S) → (B, outputs, *S)."""
-    return Pointwise(inputs, outputs) if dims == 2 else convolution(dims, inputs, outputs, kernel=1)
+    """A convolution that keeps the edges (divides them by ``stride``), (B, inputs, H, W) → (B, outputs, H′, W′); for
+    signals, ``dims=1``, along the last axis alone."""
+    if dims == 1:
+        return nn.Conv2d(inputs, outputs, (1, kernel), stride=(1, stride), padding=(0, kernel // 2))
+    return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
 
 
 def zero(module: nn.Module) -> nn.Module:
@@ -122,7 +120,8 @@ class Conditioning(nn.Module):
 
 
 class Halve(nn.Module):
-    """Half the edge, without parameters: the mean of neighbours, or the filter [1, 3, 3, 1] / 8 (``fir``).
+    """Half the edge of the last ``dims`` axes, without parameters: the mean of neighbours, or the filter
+    [1, 3, 3, 1] / 8 (``fir``).
 
     The filter is that of NCSN++ (Song et al. 2021, after Zhang 2019), but it repeats the border instead of padding
     with zeros, so constants stay constant up to the edge. Edges must be even.
@@ -134,9 +133,9 @@ class Halve(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.fir:
-            return POOLINGS[self.dims](x, 2)
-        for dim in range(2, 2 + self.dims):
-            x = _fir_halve(x, dim)
+            return POOLINGS[x.ndim](x, _edges(x, self.dims))
+        for dim in range(-self.dims, 0):
+            x = _fir_halve(x, x.ndim + dim)
         return x
 
     def into(self, conv: nn.Module, x: Tensor) -> Tensor:
@@ -156,7 +155,8 @@ class Keep(nn.Module):
 
 
 class Double(nn.Module):
-    """Twice the edge, without parameters: every value repeated, or the filter [1, 3, 3, 1] / 4 (``fir``), see Halve."""
+    """Twice the edge of the last ``dims`` axes, without parameters: every value repeated, or the filter
+    [1, 3, 3, 1] / 4 (``fir``), see Halve."""
 
     def __init__(self, dims: int, fir: bool = False) -> None:
         super().__init__()
@@ -164,9 +164,9 @@ class Double(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.fir:
-            return F.interpolate(x, scale_factor=2.0, mode="nearest")
-        for dim in range(2, 2 + self.dims):
-            x = _fir_double(x, dim)
+            return F.interpolate(x, scale_factor=[float(edge) for edge in _edges(x, self.dims)], mode="nearest")
+        for dim in range(-self.dims, 0):
+            x = _fir_double(x, x.ndim + dim)
         return x
 
     def into(self, conv: nn.Module, x: Tensor) -> Tensor:
@@ -175,6 +175,11 @@ class Double(nn.Module):
         if self.fir or self.dims != 2 or x.device.type != "cpu" or x.shape[-1] < LEAST_DOUBLED:
             return conv(self(x))
         return convolve_doubled(x, conv.weight, conv.bias)  # pyrefly: ignore[bad-argument-type]
+
+
+def _edges(x: Tensor, dims: int) -> list[int]:
+    """2 for the last ``dims`` axes, 1 for the other axes behind the channels."""
+    return [1] * (x.ndim - 2 - dims) + [2] * dims
 
 
 def _fir_halve(x: Tensor, dim: int) -> Tensor:
@@ -198,10 +203,10 @@ class ResidualBlock(nn.Module):
     """x + f(x, told): the block of DDPM (Ho et al. 2020), and with ``scale_shift`` and ``resample`` of ADM
     (Dhariwal & Nichol 2021, sec. 3).
 
-    x (B, inputs, *S), told (B or 1, width) → (B, outputs, *S′). ``resample`` (Halve or Double) acts on both branches
-    before the first convolution. ``rescale`` multiplies the sum by 1/√2, which keeps its variance (DDPM++);
-    ``project`` puts a 1×1 convolution on the skip even where the channels agree; ``group`` channels are normed
-    together. The branch starts at zero.
+    x (B, inputs, H, W), told (B or 1, width) → (B, outputs, H′, W′); a signal has H = 1 and ``dims=1``.
+    ``resample`` (Halve or Double) acts on both branches before the first convolution. ``rescale`` multiplies the sum by
+    1/√2, which keeps its variance (DDPM++); ``project`` puts a 1×1 convolution on the skip even where the channels
+    agree; ``group`` channels are normed together. The branch starts at zero.
     """
 
     def __init__(
@@ -220,18 +225,17 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.scale_shift, self.gain = scale_shift, math.sqrt(0.5) if rescale else 1.0
-        self.trailing = (1,) * dims  # the spatial axes a condition is broadcast over
         self.norm_in, self.conv_in = group_norm(inputs, group), convolution(dims, inputs, outputs)
         self.resample: Any = Keep() if resample is None else resample
         self.told = nn.Linear(width, 2 * outputs if scale_shift else outputs)
         self.norm_out, self.conv_out = group_norm(outputs, group), zero(convolution(dims, outputs, outputs))
         self.dropout = nn.Dropout(dropout)
         projected = project or inputs != outputs
-        self.skip = pointwise(dims, inputs, outputs) if projected else nn.Identity()
+        self.skip = Pointwise(inputs, outputs) if projected else nn.Identity()
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
         h = self.resample.into(self.conv_in, modulated(self.norm_in, x))
-        condition = self.told(told).unflatten(1, (-1, *self.trailing))
+        condition = self.told(told).unflatten(1, (-1, 1, 1))
         h = (
             modulated(self.norm_out, h, *condition.chunk(2, 1))
             if self.scale_shift

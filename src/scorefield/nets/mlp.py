@@ -53,6 +53,23 @@ class Waves(nn.Module):
         return torch.cat((phase.cos() * left, phase.sin() * left), 2).flatten(1).to(x.dtype)
 
 
+class Table(nn.Module):
+    """The sum of a row for each token, (B, count) whole numbers → (B, width) of unit variance; the last row of each
+    token is that of the mask."""
+
+    def __init__(self, sizes: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.count = len(sizes)
+        last = torch.tensor(sizes, dtype=torch.int64)
+        self.register_buffer("last", last, persistent=False)
+        self.register_buffer("first", (last + 1).cumsum(0) - last - 1, persistent=False)
+        self.rows = nn.Parameter(torch.empty(sum(sizes) + len(sizes), width))
+        nn.init.normal_(self.rows, std=len(sizes) ** -0.5)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return F.embedding_bag(torch.minimum(tokens.long(), self.last) + self.first, self.rows, mode="sum")
+
+
 @register("mlp", "net")
 class MLP(nn.Module):
     """Residual layers for data without a grid: points of the plane, rows of a table.
@@ -64,7 +81,10 @@ class MLP(nn.Module):
 
     ``told`` is the width of what blocks are told of level and condition (0: ``width``, where that costs two thirds of
     the work). ``waves`` > 0 shows that many octaves of detail (see ``Waves``) of the columns ``numbers`` (None: of
-    all); ``scale`` is then the root mean square of the data.
+    all); ``scale`` is then the root mean square of the data. ``tokens`` are how many values each of further columns
+    has, which hold whole numbers up to that and stand after the numbers: x is then (B, dim + their count), any larger
+    number means that the token is masked, and the answer (B, dim + Σ tokens) has logits for each. ``dim`` may then be
+    0.
     Weights are drawn by torch's global generator: seed it before.
     Raises UserError for sizes below 1, columns that are not there, and at forward for an input of another width.
     """
@@ -82,15 +102,18 @@ class MLP(nn.Module):
         waves: int = 0,
         numbers: Sequence[int] | None = None,
         scale: float = 1.0,
+        tokens: Sequence[int] = (),
         checkpoint: bool = False,
     ) -> None:
         super().__init__()
-        if min(dim, width, depth) < 1 or classes < 0 or not 0 <= dropout < 1:
+        if min(dim + len(tokens), width, depth) < 1 or classes < 0 or not 0 <= dropout < 1:
             raise UserError(
                 "dim, width and depth must be at least 1, classes at least 0, and dropout at least 0 and less than 1; "
                 f"got dim={dim}, width={width}, depth={depth}, classes={classes}, dropout={dropout}."
             )
         columns = range(dim) if numbers is None else numbers
+        if any(size < 1 for size in tokens):
+            raise UserError(f"tokens are how many values each column has, at least 1, got {list(tokens)}.")
         if told < 0 or waves < 0 or not scale > 0 or any(not 0 <= column < dim for column in columns):
             raise UserError(
                 f"told and waves must be at least 0, scale greater than 0, and numbers columns from 0 to {dim - 1}; "
@@ -99,18 +122,30 @@ class MLP(nn.Module):
         self.dim, self.checkpoint = dim, checkpoint
         self.told = Conditioning(64, told or width, classes, condition)
         self.waves = Waves(waves, columns, scale) if waves and len(columns) else None
-        self.stem = nn.Linear(dim + (2 * waves * len(columns) if self.waves else 0), width)
+        inputs = dim + (2 * waves * len(columns) if self.waves else 0)
+        self.stem = nn.Linear(inputs, width) if dim else None
+        self.table = Table(tokens, width) if tokens else None
         self.blocks = nn.ModuleList(FiLMBlock(width, told or width, dropout) for _ in range(depth))
-        self.norm, self.head = nn.LayerNorm(width), zero(nn.Linear(width, dim))
+        self.norm, self.head = nn.LayerNorm(width), zero(nn.Linear(width, dim + sum(tokens)))
 
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
-        if x.ndim != 2 or x.shape[1] != self.dim:
-            raise UserError(f"This MLP takes (B, {self.dim}); got an input of shape {tuple(x.shape)}.")
+        return self.head(F.silu(self.norm(self.hidden(x, level, label, condition))))
+
+    def hidden(self, x: Tensor, level: Tensor, label: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
+        """What the last block leaves, (B, dim) → (B, width)."""
+        wide = self.dim + (self.table.count if self.table else 0)
+        if x.ndim != 2 or x.shape[1] != wide:
+            raise UserError(f"This MLP takes (B, {wide}); got an input of shape {tuple(x.shape)}.")
         told = self.told(level, label, x.shape[0], condition)
-        h = self.stem(x if self.waves is None else torch.cat((x, self.waves(x, level)), 1))
+        numbers = x if self.table is None else x[:, : self.dim]
+        shown = [] if self.table is None else [self.table(x[:, self.dim :])]
+        if self.stem is not None:
+            waves = () if self.waves is None else (self.waves(numbers, level),)
+            shown.append(self.stem(torch.cat((numbers, *waves), 1) if waves else numbers))
+        h = shown[0] if len(shown) == 1 else shown[0] + shown[1]
         for block in self.blocks:
             h = run(block, h, told, checkpoint=self.checkpoint)
-        return self.head(F.silu(self.norm(h)))
+        return h
 
     def __repr__(self) -> str:
         return f"MLP({parameters_millions(self):.1f}M)"

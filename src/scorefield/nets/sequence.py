@@ -25,6 +25,26 @@ def turns(places: Tensor, channels: int) -> Tensor:
     return torch.stack((angle.cos(), angle.sin()))
 
 
+class Near(nn.Module):
+    """h_i ← h_i + Σ_k w_k ⊙ h_{i+k} over 0 < |k| ≤ r, zeros beyond the ends, (B, L, W) → (B, L, W): a depthwise
+    convolution, which Primer puts into attention (So et al. 2021). What a letter is depends most on its neighbours, and
+    attention takes long to find that out. The weights begin at random, so that no two places look alike.
+    """
+
+    def __init__(self, width: int, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+        self.weight = nn.Parameter(torch.empty(2 * reach, width))
+        nn.init.normal_(self.weight, std=0.5)
+
+    def forward(self, h: Tensor) -> Tensor:
+        length, wide = h.shape[1], F.pad(h, (0, 0, self.reach, self.reach))
+        places = [k for k in range(2 * self.reach + 1) if k != self.reach]
+        for place, weight in zip(places, self.weight, strict=True):
+            h = torch.addcmul(h, wide[:, place : place + length], weight)
+        return h
+
+
 @register("sequence", "net")
 class TokenTransformer(nn.Module):
     """What stands at each place of a sequence, from all the others in both directions (Vaswani et al. 2017), told by
@@ -38,10 +58,11 @@ class TokenTransformer(nn.Module):
     ``tokens`` is K, the number of things to choose from; ``states`` S ≥ K how many may stand in x, K + 1 with a mask
     (None: K). ``length`` is the longest sequence, None for any: positions are rotations of queries and keys, which have
     no weights and see nothing but distances (Su et al. 2021). ``depth`` blocks of ``width`` channels and ``heads``
-    heads. Logits are products with the very table that tokens go in by, y = E h + b (Press & Wolf 2017; ``tied`` False
-    gives them weights of their own). ``qk_norm`` normalises queries and keys; ``checkpoint`` computes the blocks again
-    for the gradients instead of keeping what they computed. Weights are drawn by torch's global generator: seed it
-    before. Raises UserError for sizes that do not fit together, and at forward for an input it cannot take.
+    heads. With ``near`` r every token brings along the r before it and the r behind it, see ``Near``. Logits are
+    products with the very table that tokens go in by, y = E h + b (Press & Wolf 2017; ``tied`` False gives them weights
+    of their own). ``qk_norm`` normalises queries and keys; ``checkpoint`` computes the blocks again for the gradients
+    instead of keeping what they computed. Weights are drawn by torch's global generator: seed it before. Raises
+    UserError for sizes that do not fit together, and at forward for an input it cannot take.
     """
 
     def __init__(
@@ -53,6 +74,7 @@ class TokenTransformer(nn.Module):
         width: int = 256,
         depth: int = 6,
         heads: int = 4,
+        near: int = 0,
         tied: bool = True,
         qk_norm: bool = False,
         dropout: float = 0.0,
@@ -63,10 +85,12 @@ class TokenTransformer(nn.Module):
         super().__init__()
         self.tokens, self.states, self.length = tokens, tokens if states is None else states, length
         check_tokens(self.tokens, self.states)
-        if min(width, depth) < 1 or classes < 0 or not 0 <= dropout < 1 or (length is not None and length < 1):
+        least = min(width, depth, 1 if length is None else length)
+        if least < 1 or min(classes, near) < 0 or not 0 <= dropout < 1:
             raise UserError(
-                "width, depth and length must be at least 1, classes at least 0, and dropout at least 0 and less than "
-                f"1; got width={width}, depth={depth}, length={length}, classes={classes}, dropout={dropout}."
+                "width, depth and length must be at least 1, classes and near at least 0, and dropout at least 0 and "
+                f"less than 1; got width={width}, depth={depth}, length={length}, classes={classes}, near={near}, "
+                f"dropout={dropout}."
             )
         if heads > 0 and width % (2 * heads):
             raise UserError(
@@ -77,6 +101,7 @@ class TokenTransformer(nn.Module):
         self.each = width // max(heads, 1)
         self.told = Conditioning(FEATURES, width, classes, condition)
         self.table = table(self.states, width)
+        self.near = Near(width, near) if near else nn.Identity()
         self.blocks = nn.ModuleList(AdaptiveBlock(width, heads, dropout=dropout, qk_norm=qk_norm) for _ in range(depth))
         self.head = AdaptiveHead(width, width if tied else tokens)
         self.bias = nn.Parameter(torch.zeros(tokens)) if tied else None  # how common each token is
@@ -89,7 +114,7 @@ class TokenTransformer(nn.Module):
                 f"{str(x.dtype).removeprefix('torch.')}."
             )
         told = self.told(level, label, x.shape[0], condition)
-        h = embedded(x, self.table)
+        h = self.near(embedded(x, self.table))
         dtype = torch.promote_types(self.table.dtype, torch.float32)  # half precision could not tell far places apart
         turned = turns(torch.arange(x.shape[1], device=x.device, dtype=dtype), self.each)
         for block in self.blocks:

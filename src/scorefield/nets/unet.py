@@ -28,7 +28,7 @@ from .layers import (
 
 
 class Unit(nn.Module):
-    """A residual block, followed by attention where its level has it, (B, C, *S) → (B, C′, *S′)."""
+    """A residual block, followed by attention where its level has it, (B, C, H, W) → (B, C′, H′, W′)."""
 
     def __init__(self, block: ResidualBlock, attention: Attention | None = None) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         self._check_input(x)
         told = self.told(level, label, x.shape[0], condition)
-        h = self.stem(x)
+        h = self.stem(x.unsqueeze(2) if self.dims == 1 else x)  # a signal is an image of height 1, see layers
         skips = [h]
         for module in self.down:
             h = run(module, h, told, checkpoint=self.checkpoint)
@@ -193,7 +193,8 @@ class UNet(nn.Module):
             h = run(module, h, told, checkpoint=self.checkpoint)
         for module, joins in zip(self.up, self.joins, strict=True):
             h = run(module, torch.cat((h, skips.pop()), 1) if joins else h, told, checkpoint=self.checkpoint)
-        return self.head(modulated(self.norm, h))
+        h = self.head(modulated(self.norm, h))
+        return h.squeeze(2) if self.dims == 1 else h
 
     def check(self, size: int | Sequence[int]) -> None:
         """Raises UserError, naming the nearest sizes that work, unless every edge can be halved len(mult) − 1 times."""

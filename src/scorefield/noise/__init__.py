@@ -6,7 +6,9 @@ from .jumps import Band, GaussianJumps, GivenJumps, Neighbours
 from .keep import Cosine as CosineKeep
 from .keep import Ending, Geometric, Linear, Polynomial, Sine, Steps
 from .markov import Markov
+from .product import Product
 from .schedules import EDM, VE, VP, Cosine, Flow, Scales, SubVP
+from .stepped import GaussianSteps
 from .tables import BetaTable
 
 __all__ = [
@@ -22,12 +24,14 @@ __all__ = [
     "Flow",
     "Gaussian",
     "GaussianJumps",
+    "GaussianSteps",
     "Geometric",
     "GivenJumps",
     "Linear",
     "Markov",
     "Neighbours",
     "Polynomial",
+    "Product",
     "Scales",
     "Sine",
     "Steps",

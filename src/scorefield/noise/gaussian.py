@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ..belief import Moments
 from ..core import Rng, as_time, like, slope
+from ..errors import UserError
 from ..registry import register
 from .schedules import Scales, Schedule
 
@@ -115,7 +117,40 @@ class Gaussian:
         ratio = a_t / a_s
         return ratio * x + (s_t**2 - (ratio * s_s) ** 2).clamp_min(0).sqrt() * rng.normal(x)
 
+    def step_kl(self, x: Tensor, x0: Tensor, belief: Moments, t: Tensor, s: Tensor, form: str = "belief") -> Tensor:
+        """KL(q(x_s | x_t, x₀) ‖ p(x_s | x_t)) in nats (B,), p the ancestral step of ``belief`` with the variance that
+        ``form`` names: small (β̃), large (β; Ho et al. 2020, eq. 7), or belief (the law of total variance, which is
+        what beliefs with an exact variance make least). Needs σ_s > 0."""
+        _, aim, fresh = (like(c, x) for c in self.bridge(as_time(t), as_time(s)))
+        var = STEP_VARIANCES[form](self, belief, as_time(t), as_time(s), x)
+        ratio = fresh.square() / var
+        nats = 0.5 * (ratio - 1 - ratio.log() + (aim * (x0 - belief.mean)).square() / var)
+        return nats.expand_as(x).flatten(1).sum(1)
+
     def log_prior(self, x: Tensor) -> Tensor:
         """log p₁(x) in nats, (B, *D) → (B,)."""
         sigma = self.schedule(as_time(1.0)).sigma
         return (-0.5 * (x / sigma) ** 2 - sigma.log() - 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
+
+
+def _small(process: Gaussian, belief: Moments, t: Tensor, s: Tensor, x: Tensor) -> Tensor:
+    return like(process.bridge(t, s).fresh.square(), x)
+
+
+def _large(process: Gaussian, belief: Moments, t: Tensor, s: Tensor, x: Tensor) -> Tensor:
+    (a_t, s_t), (a_s, s_s) = process.schedule(t), process.schedule(s)
+    return like(s_t**2 - (a_t / a_s * s_s) ** 2, x)
+
+
+def _total(process: Gaussian, belief: Moments, t: Tensor, s: Tensor, x: Tensor) -> Tensor:
+    if belief.var is None:
+        raise UserError("variance 'belief' needs beliefs with a variance: AnalyticVariance gives them to any denoiser.")
+    _, aim, fresh = (like(c, x) for c in process.bridge(t, s))
+    return fresh.square() + aim.square() * belief.var
+
+
+STEP_VARIANCES: dict[str, Callable[[Gaussian, Moments, Tensor, Tensor, Tensor], Tensor]] = {
+    "small": _small,
+    "large": _large,
+    "belief": _total,
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,14 @@ from ..errors import UserError
 from ..registry import register
 from .times import LogNormal, Stratified, TimeLaw
 from .weights import Weight
+
+
+class Look(NamedTuple):
+    """x_t (B, *D) at t (B,), and what the loss there is multiplied with (B,)."""
+
+    x: Tensor
+    t: Tensor
+    correction: Tensor
 
 
 @register("denoising", "objective")
@@ -38,14 +46,26 @@ class Denoising:
     def __call__(self, denoiser: Denoiser, x0: Tensor, rng: Rng, **cond: Any) -> Tensor:
         """The loss of each example: x0 (B, *D) → (B,), a mean over dimensions so as not to grow with them."""
         process = denoiser.process
-        like_times = torch.empty(len(x0), dtype=torch.float64)
-        t, correction = rng.over_batch(lambda u: self.times(u, process), like_times)  # strata are the whole batch's
+        t, correction = self._drawn(process, x0, rng)
         if self.label_dropout:
             cond = forgetful(cond, self.label_dropout, rng)
-        belief = denoiser(process.corrupt(x0, t, rng), t, **cond)
-        weight = process.weight(t) if self.weight is None else self.weight(process, t)
+        look = Look(process.corrupt(x0, t, rng), t, correction)
+        return self.judged(process, look, x0, denoiser(look.x, t, **cond))
+
+    def look(self, process: Any, x0: Tensor, rng: Rng) -> Look:
+        """Where the belief is asked for."""
+        t, correction = self._drawn(process, x0, rng)
+        return Look(process.corrupt(x0, t, rng), t, correction)
+
+    def _drawn(self, process: Any, x0: Tensor, rng: Rng) -> tuple[Tensor, ...]:
+        like_times = torch.empty(len(x0), dtype=torch.float64)
+        return rng.over_batch(lambda u: self.times(u, process), like_times)  # strata are the whole batch's
+
+    def judged(self, process: Any, look: Look, x0: Tensor, belief: Any) -> Tensor:
+        """The loss of each belief about x0 at ``look``, (B,)."""
+        weight = process.weight(look.t) if self.weight is None else self.weight(process, look.t)
         error = belief.error(x0)
-        return (weight * correction).to(error) * error / math.prod(x0.shape[1:])
+        return (weight * look.correction).to(error) * error / max(1, math.prod(x0.shape[1:]))
 
 
 def check_dropout(share: float) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core import Denoiser, Rng, need
 from ..errors import UserError
 from ..registry import register
-from .denoising import check_dropout, forgetful
+from .denoising import Look, check_dropout, forgetful
 from .times import Stratified, TimeLaw, Uniform
 
 
@@ -25,7 +25,8 @@ class Elbo:
     without, its limit in continuous time: MDLM's and MD4's for masks (Sahoo et al. 2024, eq. 10; Shi et al. 2024, eq.
     4), SEDD's score entropy otherwise (Lou et al. 2024, eq. 10). ``times`` None draws times so that the loss varies
     little and nothing is left out; another law gives the mean over its range, the same when it samples by
-    importance. ``ce`` is λ of D3PM's hybrid loss (eq. 5). ``label_dropout`` as in ``Denoising``.
+    importance. ``ce`` is λ of D3PM's hybrid loss (eq. 5); with ``adaptive`` it is λ (2 − t), VQ-Diffusion's weight,
+    which looks harder where little is destroyed (Gu et al. 2022, code). ``label_dropout`` as in ``Denoising``.
     Raises UserError for steps < 1 or λ < 0, and when the process cannot say what is asked.
     """
 
@@ -34,6 +35,7 @@ class Elbo:
     ce: float = 0.0
     form: str = "mixture"
     label_dropout: float = 0.1
+    adaptive: bool = False
 
     def __post_init__(self) -> None:
         check_dropout(self.label_dropout)
@@ -44,31 +46,34 @@ class Elbo:
 
     def __call__(self, denoiser: Denoiser, x0: Tensor, rng: Rng, **cond: Any) -> Tensor:
         """The loss of each example in nats a site: x0 int64 (B, *D) → (B,)."""
-        process = denoiser.process
-        need(process, self, *(("kl_rate", "sight") if self.steps is None else ("kl",)))
-        x, t, correction = self._look(process, x0, rng)
+        look = self.look(denoiser.process, x0, rng)
         if self.label_dropout:
             cond = forgetful(cond, self.label_dropout, rng)
-        belief = denoiser(x, t, **cond)
-        if self.steps is None:
-            nats = process.kl_rate(x, x0, belief, t)
-        else:
-            nats = self.steps * process.kl(x, x0, belief, t, t - 1 / self.steps, self.form)
-        if self.ce:
-            nats = nats + self.ce * belief.error(x0)
-        return correction.to(nats) * nats / math.prod(x0.shape[1:])
+        return self.judged(denoiser.process, look, x0, denoiser(look.x, look.t, **cond))
 
-    def _look(self, process: Any, x0: Tensor, rng: Rng) -> tuple[Tensor, Tensor, Tensor]:
-        """x_t, t and the factor that makes the mean over draws the mean over uniform times."""
+    def look(self, process: Any, x0: Tensor, rng: Rng) -> Look:
+        """Where the belief is asked for, and the factor that makes the mean over draws the mean over uniform times."""
+        need(process, self, *(("kl_rate", "sight") if self.steps is None else ("kl",)))
         like_times = torch.empty(len(x0), dtype=torch.float64)
         if self.times is None and self.steps is None:
             (u,) = rng.over_batch(_strata, like_times)
-            return process.sight(x0, u, rng)
+            return Look(*process.sight(x0, u, rng))
         law = self.times or Stratified(Uniform(1e-9))
         t, correction = rng.over_batch(lambda u: law(u, process), like_times)
         if self.steps is not None:  # the step that the time falls in: its share of the law is that of its times
             t = (t * self.steps).ceil().clamp(1, self.steps) / self.steps
-        return process.corrupt(x0, t, rng), t, correction
+        return Look(process.corrupt(x0, t, rng), t, correction)
+
+    def judged(self, process: Any, look: Look, x0: Tensor, belief: Any) -> Tensor:
+        """The loss of each belief about x0 at ``look`` in nats a site, (B,)."""
+        if self.steps is None:
+            nats = process.kl_rate(look.x, x0, belief, look.t)
+        else:
+            nats = self.steps * process.kl(look.x, x0, belief, look.t, look.t - 1 / self.steps, self.form)
+        if self.ce:
+            share = 2 - look.t if self.adaptive else torch.ones_like(look.t)
+            nats = nats + self.ce * share.to(nats) * belief.error(x0)
+        return look.correction.to(nats) * nats / math.prod(x0.shape[1:])
 
 
 @register("unrolled", "objective")

@@ -10,7 +10,7 @@ SECTIONS = ("codec", "net", "process", "denoiser", "objective")  # sections of c
 SCHEDULES = ("vp", "cosine", "sub-vp", "ve", "edm", "flow", "ddpm")
 KEEPS = ("cosine", "geometric", "linear", "polynomial", "sine")  # schedules of noise on tokens
 SCHEDULES_OF_ALL = tuple(dict.fromkeys((*SCHEDULES, *KEEPS)))
-NOISES = ("masking", "uniform", "mask-and-replace")
+NOISES = ("masking", "uniform", "mask-and-replace", "argmax")
 PREDICTIONS = ("eps", "x0", "v", "score", "flow", "edm")
 # fmt: off
 SOLVERS = (
@@ -24,7 +24,7 @@ SOLVERS = (
 )
 TOKEN_SOLVERS = (  # of text and categories
     "analytic", "analytic-product", "ancestral", "corrected", "corrected-many", "discrete-flow", "first-hitting",
-    "maskgit", "maskgit-margin", "remasking", "remasking-cap", "sundae", "tau-leaping",
+    "maskgit", "maskgit-margin", "remasking", "remasking-cap", "remasking-conf", "sundae", "tau-leaping",
 )
 GRIDS = (
     "beta", "exponential", "karras", "knots", "leading", "linspace", "log-snr", "optimised", "quadratic", "rectified",
@@ -105,7 +105,8 @@ READING = (
         "codec",
         "str",
         None,
-        "What text is made of: characters, bytes, or a tokenizer's .json file; images of categories: palette, binary.",
+        "What text is made of: characters, bytes, or a tokenizer's .json file; images of categories: palette, binary. "
+        "To train on codes of images: vq, or a run that has such a codec.",
     ),
     Option("split", "str", None, "Part of a Hugging Face data set; otherwise train."),
     Option("config", "str", None, "Configuration of a Hugging Face data set that has several."),

@@ -6,6 +6,7 @@ A default of None (written `auto`) means "chosen for you": the plan decides from
 
 from __future__ import annotations
 
+from .calibrate import CALIBRATE
 from .compare import COMPARE
 from .edit import EDIT, SHARPER
 from .ema import AVERAGE, EMA
@@ -46,6 +47,19 @@ SAMPLE = Command(
                     "Numbers to sample for, such as 0.3,none; or a .csv with a row for each. Otherwise left open.",
                     common=True,
                 ),
+                Option(
+                    "classifier",
+                    "str",
+                    None,
+                    "A classifier run (train ... classifier=yes) that steers toward the class.",
+                ),
+                Option(
+                    "classifier_scale",
+                    "float",
+                    None,
+                    "Strength of the classifier; otherwise 1, Bayes' rule; more insists.",
+                    low=0,
+                ),
                 Option("grid", "choice", "auto", "Spacing of the solver's steps in time.", choices=("auto", *GRIDS)),
                 Option("eta", "float", None, "Fresh noise in each step: 0 is deterministic, 1 ancestral.", low=0),
                 *SHARPER,
@@ -82,7 +96,7 @@ SAMPLE = Command(
 EVALUATE = Command(
     "evaluate",
     "RUN",
-    RUN_HELP + "; or samples that anybody made: a folder of images, or one .npz, .npy or .csv file",
+    RUN_HELP + "; or samples that anybody made: a folder of images, or one .npz, .npy, .csv or .txt file",
     "Measure samples against data they were not trained on, each figure with its floor (real against real).",
     (
         ("against the held-out part of its own data", "scorefield evaluate last"),
@@ -122,6 +136,13 @@ EVALUATE = Command(
                     "path",
                     None,
                     "A .npz with mu and sigma, as pytorch-fid, ADM and EDM write: adds the Fréchet distance to it.",
+                    common=True,
+                ),
+                Option(
+                    "bits_per_dim",
+                    "bool",
+                    False,
+                    "Measure the likelihood of n held-out examples instead of samples: a bound and the flow's density.",
                     common=True,
                 ),
                 Option(
@@ -207,5 +228,6 @@ LIST = Command(
     ),
     _RUNS,
 )
-_ALL = (TRAIN, SAMPLE, EDIT, EVALUATE, COMPARE, TUNE, EMA, EXPORT, DATA, INFO, REPORT, LIST, RECIPES, CONFIG, DOCTOR)
+_ALL = (TRAIN, SAMPLE, EDIT, CALIBRATE, EVALUATE, COMPARE, TUNE, EMA, EXPORT)
+_ALL += (DATA, INFO, REPORT, LIST, RECIPES, CONFIG, DOCTOR)
 COMMANDS = {c.name: c for c in _ALL}

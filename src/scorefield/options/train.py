@@ -51,8 +51,8 @@ TRAIN = Command(
                     "coding",
                     "choice",
                     "auto",
-                    "Categories of a table as one number each, or as binary digits.",
-                    choices=("auto", "onehot", "bits"),
+                    "Categories of a table as tokens, or as numbers: one each, or binary digits.",
+                    choices=("auto", "tokens", "numbers", "onehot", "bits"),
                 ),
                 Option(
                     "channels",
@@ -82,6 +82,12 @@ TRAIN = Command(
                 Option("patch", "int", None, "dit: edge of a patch; half of it is four times the tokens.", low=1),
                 Option("dropout", "float", None, "Fraction of activations dropped.", low=0, high=0.95),
                 Option(
+                    "classifier",
+                    "bool",
+                    False,
+                    "Learn to tell the class of noisy data instead, to guide another run's samples.",
+                ),
+                Option(
                     "conditional",
                     "choice",
                     "auto",
@@ -105,7 +111,8 @@ TRAIN = Command(
                     "noise",
                     "choice",
                     "auto",
-                    "What becomes of text and categories: they are masked, replaced by others, or both.",
+                    "What becomes of text and categories: they are masked, replaced by others, or both; argmax makes "
+                    "them numbers, to which noise is added.",
                     choices=("auto", *NOISES),
                 ),
                 Option(
@@ -143,6 +150,7 @@ TRAIN = Command(
             "optimisation",
             (
                 Option("steps", "int", None, "Stop after this many optimiser steps.", low=1, common=True),
+                Option("codec_steps", "int", None, "codec=vq: steps in which the codec is trained before.", low=1),
                 Option("images", "int", None, "Stop after this many training examples were seen.", low=1),
                 Option("minutes", "float", None, "Stop after this much time.", "minutes", above=0, common=True),
                 Option("batch", "int", None, "Examples per optimiser step, over all devices.", low=1, common=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ from scorefield.config import toml_value
 from scorefield.metrics import Evaluation, Score
 from scorefield.options import flatten
 from scorefield.runs import build
+from scorefield.runs.classifying import is_classifier
 from scorefield.runs.disk import read_json
 from scorefield.runs.folder import RunFolder
-from scorefield.runs.recipes import GAUSSIAN, TOKENS
+from scorefield.runs.recipes import GAUSSIAN, MIXED, TOKENS
 from scorefield.runs.story import PLURALS, destroys, readable
 from scorefield.show.story import Metric, Setting
 
@@ -32,6 +34,9 @@ NETS = {
 }
 NOISES: dict[str, Callable[[dict[str, Any]], str]] = {
     GAUSSIAN: lambda process: f"on the {process['schedule']['type']} noise schedule",
+    MIXED: lambda process: (
+        f"on the {process['numbers']['schedule']['type']} noise schedule for numbers and masks for tokens"
+    ),
     TOKENS: lambda process: f"on noise that {destroys(process)} on the {process['keep']['type']} schedule",
 }
 LONGEST = 600  # letters of a value in the report
@@ -70,8 +75,9 @@ class Account:
         name = self.run.config["net"].get("body", self.run.config["net"]["type"])
         net = NETS.get(name, f"the network {name}")
         conditional = "class-conditional " if self.run.classes else ""
+        model = "noise-aware classifier" if self._classifies else f"{conditional}diffusion model"
         return (
-            f"A {conditional}diffusion model of {self._found['name']}: {net} with {self._parameters()} parameters "
+            f"A {model} of {self._found['name']}: {net} with {self._parameters()} parameters "
             f"{NOISES[self.run.family](self.run.config['process'])}, trained for {self.run.step:,} steps on "
             f"{self._found['examples']:,} examples."
         )
@@ -127,9 +133,31 @@ class Account:
         if not self._stored:
             return ""
         notes = " ".join(note.rstrip(".") + "." for note in self._stored["evaluation"]["notes"])
+        return f"{self._measured()} of step {self._stored['step']:,} against {self._stored['against']}. {notes}"
+
+    @cached_property
+    def _likelihood(self) -> dict[str, Any]:
+        return read_json(self.folder.likelihood_file, {})
+
+    def noises(self) -> tuple[list[float], list[float]]:
+        """(log σ/α, bits a dimension that noise around it adds to the bound), (N,) each; empty before bits_per_dim."""
+        chart = self._likelihood.get("by_level", {"edges": [], "bits": []})
+        return [(a + b) / 2 for a, b in pairwise(chart["edges"])], chart["bits"]
+
+    def bits_caption(self) -> str:
+        """The figures that the chart belongs to."""
+        if not self._likelihood:
+            return ""
+        scores = Evaluation.from_json(self._likelihood["evaluation"])
+        figures = "; ".join(f"{s.label} {s.row()['samples']}, training data {s.row()['floor']}" for s in scores)
         return (
-            f"{self._stored['n']:,} samples of step {self._stored['step']:,} against {self._stored['against']}. {notes}"
+            f"Step {self._likelihood['step']:,} against {self._likelihood['against']}, {scores.scores[0].n_fake:,} "
+            f"examples: {figures}. The curve is what the bound pays at each level of noise; the rest of it is the last "
+            "step to clean data."
         )
+
+    def _measured(self) -> str:
+        return "The classifier" if self._classifies else f"{self._stored['n']:,} samples"
 
     def data_story(self) -> str:
         """What it was trained on, in a sentence."""
@@ -166,8 +194,21 @@ class Account:
         """Software and machine of the first start."""
         return [(name, str(self._first[name])) for name in VERSIONS if self._first.get(name)]
 
+    @property
+    def _classifies(self) -> bool:
+        return is_classifier(self.run.config)
+
+    def shell(self) -> str:
+        """A command that samples it, or with it."""
+        if self._classifies:
+            return f"scorefield sample RUN classifier={self.folder.path} class={self.run.classes[0]}"
+        return f"scorefield sample {self.folder.path}"
+
     def python(self) -> str:
         """Code that loads and samples it."""
+        if self._classifies:
+            loaded = 'import scorefield\n\nrun = scorefield.load("runs/OTHER")  # on the same data\n'
+            return f'{loaded}run.sample(16, classifier="{self.folder.path}").save("samples.png")'
         file = "samples.txt" if self.run.kind == "text" else "samples.png"
         return f'import scorefield\n\nrun = scorefield.load("{self.folder.path}")\nrun.sample(16).save("{file}")'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from scorefield import data, denoisers, nets, noise, objectives, solvers  # noqa: F401  (importing registers)
 from scorefield.core import Codec, Objective, Solver
 from scorefield.registry import from_config
-from scorefield.runs import recipes
+from scorefield.runs import recipes, recipes_coded
 from scorefield.solvers import named
 from scorefield.training import Settings
 
@@ -19,18 +20,38 @@ UNSET = ("steps", "images", "minutes", "clip", "warmup")  # settings that TOML l
 
 
 def codec(config: Config) -> Codec:
-    """Raises UserError for an unknown type or argument, as do the others here; the message begins with the path."""
-    return from_config(config["codec"], "codec", "config.codec")
+    """Raises UserError for an unknown type or argument, as do the others here; the message begins with the path. Of a
+    codec that is learned the weights are not there yet (``coding.load``)."""
+    with torch.random.fork_rng(devices=[]):
+        return from_config(config["codec"], "codec", "config.codec")
+
+
+def family(config: Config) -> str:
+    """What the noise of this run does: it is added to numbers, or it replaces tokens."""
+    return recipes.FAMILIES[recipes_coded.view(config["data"]["found"]["kind"], config["codec"]["type"])]
 
 
 def blank(config: Config) -> torch.Tensor:
     """One encoded example of zeros, (1, *D): the shape and type of what the network sees, which for tables is not what
     is stored."""
     found = config["data"]["found"]
-    made = codec(config)
-    if recipes.FAMILIES[found["kind"]] == recipes.TOKENS:
+    with torch.device("meta" if config["codec"]["type"] == "vq" else "cpu"):  # whose weights are of no use here
+        made = codec(config)
+    if config["codec"]["type"] in BLANKS:
+        return BLANKS[config["codec"]["type"]](made, found["shape"])
+    if family(config) == recipes.TOKENS:
         return torch.zeros(1, *found["shape"], dtype=torch.int64)
     return made.encode(torch.zeros(1, *found["shape"]))
+
+
+def _points(made: Any, shape: list[int]) -> torch.Tensor:
+    return torch.zeros(1, made.classes, *shape) if made.first else torch.zeros(1, *shape, made.classes)
+
+
+BLANKS: dict[str, Callable[[Any, list[int]], torch.Tensor]] = {  # of codecs to which 0 may be nothing known
+    "vq": lambda made, shape: torch.zeros(1, *made.sites(shape), dtype=torch.int64),
+    "argmax": _points,
+}
 
 
 def encoded_shape(config: Config) -> tuple[int, ...]:
@@ -41,7 +62,7 @@ def encoded_shape(config: Config) -> tuple[int, ...]:
 def edges(config: Config) -> tuple[int, ...]:
     """The edge lengths of an example on a grid: without its channels, which categories have not."""
     shape = encoded_shape(config)
-    return shape if recipes.FAMILIES[config["data"]["found"]["kind"]] == recipes.TOKENS else shape[1:]
+    return shape if family(config) == recipes.TOKENS else shape[1:]
 
 
 def denoiser(config: Config) -> nn.Module:

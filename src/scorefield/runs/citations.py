@@ -52,6 +52,7 @@ _PARTS: dict[str, dict[str, tuple[str, ...]]] = {
         "linspace": ("lin",), "rectified": ("rectified",), "shifted": ("sd3",), "knots": ("align",), "beta": ("beta",),
     },
     "guidance": {"guidance": ("guidance",)},
+    "codec": {"vq": ("vqvae", "vq"), "argmax": ("multinomial",)},
     "averaging": {"ema": ("edm2",)},
 }  # fmt: skip
 
@@ -66,14 +67,16 @@ def citations(config: Mapping[str, Any]) -> list[tuple[str, Paper]]:
 
 
 def _parts_of(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    objective, sample = config["objective"], config.get("sample", {})
+    sample, process = config.get("sample", {}), config["process"]
+    objective = config["objective"].get("numbers", config["objective"])  # of a table with tokens: those of its numbers
     times = objective.get("times", {})
     parts = [
         ("data", config["data"]["found"]["name"]),
+        ("codec", config.get("codec", {}).get("type", "")),
         ("network", config["net"]["type"]),
         ("network", config["net"].get("body", "")),
-        ("noise", _noise(config["process"])),
-        ("schedule", config["process"].get("schedule", {}).get("type", "")),
+        ("noise", _noise(process.get("tokens", process))),
+        ("schedule", process.get("numbers", process).get("schedule", {}).get("type", "")),
         ("prediction", config["denoiser"].get("predict", "")),
         ("objective", objective["type"]),
         ("times", times.get("type", "")),
@@ -82,7 +85,7 @@ def _parts_of(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("solver", sample.get("solver", "")),
         ("grid", sample.get("grid", {}).get("type", "")),
     ]
-    parts += [("guidance", "guidance")] if objective.get("label_dropout") else []
+    parts += [("guidance", "guidance")] if config["objective"].get("label_dropout") else []
     return parts + ([("averaging", "ema")] if config["train"].get("ema") else [])
 
 

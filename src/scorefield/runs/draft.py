@@ -53,6 +53,24 @@ class Draft:
         """Who said an option, or ``otherwise`` where nobody did."""
         return self.given.get(option, "command line") if self.chosen(option) else otherwise
 
+    def drop(self, path: str) -> None:
+        """Forget a key or a whole table, where it is there."""
+        table = self.config
+        *above, key = path.split(".")
+        for name in above:
+            table = table.setdefault(name, {})
+        table.pop(key, None)
+        self.origins = {k: v for k, v in self.origins.items() if k != path and not k.startswith(f"{path}.")}
+
+    def nest(self, path: str, name: str) -> None:
+        """Put a table into one of its name: ``process.schedule`` becomes ``process.numbers.schedule``."""
+        self.config[path] = {name: self.config[path]}
+        top = f"{path}."
+        self.origins = {
+            f"{top}{name}.{key.removeprefix(top)}" if key.startswith(top) else key: said
+            for key, said in self.origins.items()
+        }
+
     def override(self, path: str, value: Any) -> None:
         """A dotted key that was given. Another ``type`` starts its table anew: the old arguments were not its."""
         above, _, key = path.rpartition(".")

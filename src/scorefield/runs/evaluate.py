@@ -13,7 +13,7 @@ from torch import Tensor
 from scorefield.data import Dataset, conform, open_data
 from scorefield.errors import UserError
 from scorefield.metrics import Evaluation
-from scorefield.runs import measuring, sets
+from scorefield.runs import likelihood, measuring, sets
 from scorefield.runs.conditions import usual
 from scorefield.runs.disk import write_json
 from scorefield.runs.sample import Progress
@@ -35,6 +35,7 @@ def evaluate(
     reference: str | Path | None = None,
     save_stats: str | Path | None = None,
     seed: int = 0,
+    bits_per_dim: bool = False,
     keep: bool = True,
     progress: Progress | None = None,
     **walk: Any,
@@ -46,12 +47,16 @@ def evaluate(
     options of ``sample`` (steps, solver, guidance ...). Classes are asked for as often as the data hold them, so that
     class frequencies never count as a fault. ``features`` and ``metrics`` as in ``scorefield.evaluate``; ``reference``
     is a .npz with mu and sigma, ``save_stats`` one to write about the training data (or ``against``), in the same
-    features. ``keep`` stores evaluation.json in the run folder.
+    features. ``bits_per_dim`` measures the likelihood of ``n`` examples instead, and draws no samples.
+    ``keep`` stores evaluation.json (or likelihood.json) in the run folder.
     Raises UserError: nothing was held out, ``against`` is of another kind or shape, too few examples; before anything
     is drawn also for unknown metrics or features and for statistics that do not fit them.
     """
     began = time.monotonic()
     real, train = _own(run) if against is None else (_other(run, against), None)
+    if bits_per_dim:
+        given = {"metrics": metrics, "features": features, "reference": reference, "save_stats": save_stats}
+        return likelihood.bits_per_dim(run, real, train, n, seed, keep, given | walk)
     wanted = measuring.Wanted(run, real, train, metrics, features, reference, seed)
     measured = measuring.of(wanted)
     world = sharing(walk.get("devices"), run.device)

@@ -21,7 +21,7 @@ from scorefield.export.formats import traced
 from scorefield.runs.disk import explained, write_json
 from scorefield.runs.draft import settled
 from scorefield.runs.sample import course_of, guided
-from scorefield.runs.tokens import refuse
+from scorefield.runs.tokens import refuse, refuse_mixed
 
 if TYPE_CHECKING:
     from scorefield.runs.loading import Run
@@ -78,6 +78,7 @@ def export(
     table, options of a sampler given for a denoiser, a network that cannot be traced, a program that gives something
     else than the library.
     """
+    refuse_mixed(run, "export writes networks of numbers alone")
     refuse(run, "export writes networks of numbers", "Load it in Python with scorefield.load.")
     for name, value, known in (("to", to, FORMATS), ("what", what, PROGRAMS)):
         if value not in known:

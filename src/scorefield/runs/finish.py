@@ -6,7 +6,8 @@ from __future__ import annotations
 from PIL import Image
 
 from scorefield.errors import UserError
-from scorefield.runs import env, weights
+from scorefield.runs import coding, env, weights
+from scorefield.runs.classifying import is_classifier
 from scorefield.runs.disk import read_json, write_json
 from scorefield.runs.display import Display
 from scorefield.runs.evaluate import evaluate
@@ -23,9 +24,10 @@ def finish(folder: RunFolder, display: Display) -> None:
     config, last = folder.config(), newest(folder.checkpoints)
     if last is None:
         raise UserError(f"{folder.path} has no checkpoint, so there is nothing to finish. Give the same command again.")
-    weights.write(folder.weights_file, final_tensors(last), config, last.step)
+    weights.write(folder.weights_file, final_tensors(last) | coding.beside(folder), config, last.step)
     run = load(folder.path, device=config["train"]["device"])
-    _picture(run, folder)
+    if not is_classifier(config):
+        _picture(run, folder)
     if config["train"].get("evaluate", True):
         _evaluate(run, display)
     _tell(run, folder, display)
@@ -49,14 +51,16 @@ def _tell(run: Run, folder: RunFolder, display: Display) -> None:
     if not run.config["train"].get("tracker"):
         return
     told = Trackers(Session(folder, run.config, run.step), display.note).open()
-    with Image.open(folder.samples / "final.png") as drawn:
-        told.picture(run.step, "final", drawn)
+    if (folder.samples / "final.png").is_file():
+        with Image.open(folder.samples / "final.png") as drawn:
+            told.picture(run.step, "final", drawn)
     told.scalars(run.step, figures(read_json(folder.evaluation_file, {})))
     told.close()
 
 
 def _evaluate(run: Run, display: Display) -> None:
-    display.note("Trained. Now samples are measured against held-out data (evaluate=no leaves this out).")
+    what = "it is" if is_classifier(run.config) else "samples are"
+    display.note(f"Trained. Now {what} measured against held-out data (evaluate=no leaves this out).")
     try:
         evaluate(run)
     except UserError as error:  # too little was held out: a trained model is worth more than its figures

@@ -41,7 +41,7 @@ def _note(draft: Draft, shape: str, edge: int, wanted: int, found: int) -> None:
     )
 
 
-WANTING = {"images": _refuse, "signals": _note, "categories": _refuse}
+WANTING = {"images": _refuse, "signals": _note, "categories": _refuse, "regions": _note}
 
 
 def attention(edge: int, count: int, wanted: Sequence[int]) -> list[int]:

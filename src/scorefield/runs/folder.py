@@ -75,6 +75,11 @@ class RunFolder:
         return self.path / "evaluation.json"
 
     @property
+    def likelihood_file(self) -> Path:
+        """The last bits per dimension, and what each noise level adds to them."""
+        return self.path / "likelihood.json"
+
+    @property
     def average_file(self) -> Path:
         """The last sweep over widths of the averaged weights."""
         return self.path / "ema.json"

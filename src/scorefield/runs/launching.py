@@ -13,7 +13,7 @@ from scorefield import config as toml
 from scorefield.errors import UserError
 from scorefield.options import canonical, flatten, option_of, resolve
 from scorefield.options.table import COMMANDS
-from scorefield.runs import build, env, recipe_files, request, source, trackers
+from scorefield.runs import coding, coding_stage, env, recipe_files, request, source, trackers
 from scorefield.runs.display import Display, DisplayFactory, Silent
 from scorefield.runs.draft import settled
 from scorefield.runs.finish import finish, leave
@@ -50,7 +50,8 @@ def train(
     anew under another name. ``display`` makes the object that is told what happens (in the process that trains);
     ``progress(done, total)`` is called while images are decoded.
     Raises UserError for anything that cannot be used, before anything is written; for a diverged run; KeyboardInterrupt
-    at a second Ctrl-C. An interrupted run is returned: ``run.stopped["reason"]`` says so.
+    at a second Ctrl-C. An interrupted run is returned: ``run.stopped["reason"]`` says so; while its codec was being
+    trained there is no model yet, and KeyboardInterrupt is raised.
     """
     world, options = _joined(options)
     shown = display() if display is not None and world.main else Silent()
@@ -69,6 +70,8 @@ def train(
         world.first(lambda: ending(folder, shown))
     if outcome["reason"] == "diverged":
         raise UserError(outcome["message"])
+    if outcome.get("stage") == coding_stage.CODEC:
+        raise KeyboardInterrupt
     return load(folder.path, device=made["device"])
 
 
@@ -92,7 +95,8 @@ def _prepared(
     values, given, said = _resolved(options)
     trackers.check(values["tracker"] or ())
     origin = source.source_of(data, labels, conditions)
-    asked = Request(origin.identity, values["name"] or origin.name, given)
+    named = f"{origin.name}-classifier" if values["classifier"] else origin.name
+    asked = Request(origin.identity, values["name"] or named, given)
     chosen = request.choose(asked, Path(values["runs"]), values["name"], values["fresh"])
     device = choose_device(values["device"] or "auto")
     if launched() == 1:
@@ -137,6 +141,7 @@ def _write(folder: RunFolder, made: Plan, asked: Request, origin: source.Source)
         source.keep_arrays(folder, origin)
     made.config["data"]["source"] = source.ARRAYS if origin.in_memory else asked.identity
     env.write(folder, made, request.plain(asked.lasting), env.describe(made.config["train"]["device"]))
+    coding.copy(asked.given.get("codec"), asked.given.get("runs") or folder.path.parent, folder)
     write_aside(folder.config_file, toml.dumps(made.config, made.origins, HEADING))
 
 
@@ -172,7 +177,8 @@ def _finished(folder: RunFolder, config: dict[str, Any]) -> bool:
     last = newest(folder.checkpoints) if folder.done_file.exists() else None
     if last is None:
         return False
-    return build.settings(config).progress(last.step, last.state["images"], last.state["seconds"])[0] >= 1
+    settings = coding_stage.of_diffusion(folder, config)
+    return settings.progress(last.step, last.state["images"], last.state["seconds"])[0] >= 1
 
 
 def _more(folder: RunFolder) -> int:

@@ -14,10 +14,9 @@ from torch import Tensor
 from scorefield.core import Solver
 from scorefield.data.schema import Column
 from scorefield.errors import UserError
-from scorefield.runs import averages, build, weights
+from scorefield.runs import averages, build, classifying, coding, weights
 from scorefield.runs.conditions import scale_of, usual
 from scorefield.runs.folder import RUNS, Found, RunFolder, find
-from scorefield.runs.recipes import FAMILIES
 from scorefield.training import choose_device
 from scorefield.training.checkpoint import Checkpoint, newest
 from scorefield.training.checkpoint import read as read_checkpoint
@@ -65,7 +64,12 @@ class Run:
     @property
     def family(self) -> str:
         """What its noise does: ``gaussian`` noise is added to numbers, other noise replaces ``tokens``."""
-        return FAMILIES[self.kind]
+        return build.family(self.config)
+
+    @property
+    def tokens(self) -> Any:
+        """The codec of the categories, where there are some: of an argmax flow the one inside it."""
+        return getattr(self.codec, "inner", self.codec)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -126,6 +130,7 @@ class Run:
 
     def sample(self, n: int = 16, **options: Any) -> Any:
         """New samples, decoded: see ``scorefield.runs.sample.sample`` for the options."""
+        classifying.refuse(self, "sample")
         from scorefield.runs.sample import sample
 
         return sample(self, n, **options)
@@ -133,13 +138,22 @@ class Run:
     def edit(self, given: Any, n: int = 1, **options: Any) -> Any:
         """Fill in what is left open of ``given``, a text with blanks or its beginning: see
         ``scorefield.runs.edit.edit`` for the options."""
+        classifying.refuse(self, "edit")
         from scorefield.runs.edit import edit
 
         return edit(self, given, n, **options)
 
+    def calibrate(self, **options: Any) -> Any:
+        """Whether draws given a measurement are calibrated: see ``scorefield.runs.calibrating.calibrate``."""
+        classifying.refuse(self, "calibrate")
+        from scorefield.runs.calibrating import calibrate
+
+        return calibrate(self, **options)
+
     def preview(self, most: int | None = None, data: Any = None, **options: Any) -> Any:
         """The few samples that pictures of this run show: always the same seed, as many as take seconds. Their
         conditions are those of held-out examples of ``data``, the run's dataset, where it has some."""
+        classifying.refuse(self, "draw")
         from scorefield.runs.recipes import pictured
         from scorefield.runs.sample import PREVIEW_SEED, sample
 
@@ -151,12 +165,14 @@ class Run:
 
     def sweep(self, widths: Sequence[float] | None = None, **options: Any) -> Any:
         """Which width of the averaged weights is best: see ``scorefield.runs.ema.sweep`` for the options."""
+        classifying.refuse(self, "average")
         from scorefield.runs.ema import WIDTHS, sweep
 
         return sweep(self, WIDTHS if widths is None else widths, **options)
 
     def export(self, to: str = "pt2", what: str = "denoiser", **options: Any) -> Any:
         """Write the model as a program that runs without scorefield: see ``scorefield.runs.export.export``."""
+        classifying.refuse(self, "export")
         from scorefield.runs.export import export
 
         return export(self, to, what, **options)
@@ -164,15 +180,18 @@ class Run:
     def tune(self, steps: int | Sequence[int], **options: Any) -> Any:
         """Fit samplers of few steps to this network and keep them in the run folder, where ``sample`` finds them: see
         ``scorefield.runs.tune.tune`` for the options."""
+        classifying.refuse(self, "tune")
         from scorefield.runs.tune import tune
 
         return tune(self, steps, **options)
 
     def compare(self, *args: Any, **options: Any) -> Any:
         """Solvers against each other on this network: see ``scorefield.runs.compare.compare`` for the options."""
+        classifying.refuse(self, "compare")
         from scorefield.runs.compare import compare
-        from scorefield.runs.tokens import refuse
+        from scorefield.runs.tokens import refuse, refuse_mixed
 
+        refuse_mixed(self, "compare measures where walks of numbers end")
         refuse(self, "compare measures where walks of numbers end", "Measure solvers by `evaluate`: solver=, steps=.")
         return compare(self, *args, **options)
 
@@ -217,11 +236,12 @@ def load(run: str | Path, *, runs: str | Path = RUNS, ema: float | None = None, 
     config = found.folder.config() if found.folder else stored.config
     where = choose_device(device or "auto")
     denoiser = build.denoiser(config)
-    weights.fill(denoiser, stored.tensors | dict(chosen.tensors), chosen.file)
+    weights.fill(denoiser, coding.of_network(stored.tensors) | dict(chosen.tensors), chosen.file)
     denoiser = denoiser.to(where).eval().requires_grad_(False)
     width = chosen.width or next(iter(config["train"].get("ema") or ()), None)
     step = chosen.step or stored.step
-    return Run(config, denoiser, build.codec(config), found.folder, step, where, width, chosen.note)
+    codec = coding.load(config, found.folder, stored.tensors, where)
+    return Run(config, denoiser, codec, found.folder, step, where, width, chosen.note)
 
 
 class _Chosen(NamedTuple):

@@ -17,11 +17,13 @@ from scorefield.core import Rng
 from scorefield.data import Dataset
 from scorefield.data.alphabet import ENDED
 from scorefield.errors import UserError, suggest
-from scorefield.likelihood import elbo
 from scorefield.metrics import Evaluation, Score
 from scorefield.metrics import evaluate as measure
 from scorefield.metrics.text import TEXT, NGrams, ratio, text_scores
-from scorefield.runs import recipes, sets
+from scorefield.runs import bounding, recipes, sets
+from scorefield.runs.accuracy import Accuracy
+from scorefield.runs.bounding import sites_of
+from scorefield.runs.classifying import is_classifier
 from scorefield.runs.spread import batch_of, parts_of
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ def _features(run: Run) -> Any:
     """What metrics compare unless told otherwise: of a table its rows as the network sees them, missing values too."""
 
     def encoded(x: Tensor) -> Tensor:
-        return run.codec.encode(x)
+        return run.codec.plain.encode(x)
 
     return encoded if run.schema else "auto"
 
@@ -104,7 +106,8 @@ class Bounds:
     """The bound on −log p of a run on tokens, in bits a site: held-out data beside training data."""
 
     wanted: Wanted
-    site: str  # character, byte, token, pixel
+    site: str  # character, byte, token, pixel, code
+    name = BITS
 
     def __call__(self) -> Score:
         """The score, with its two standard errors over examples."""
@@ -143,15 +146,9 @@ class Bounds:
             if run.classes and "label" in batch:
                 cond["label"] = batch["label"][rows].to(run.device)
             rng = Rng.each(Rng.fold(self.wanted.seed, BOUND_SEED), part)
-            z = run.codec.encode(raw[rows]).to(run.device)
-            found.append(elbo(run.denoiser, z, rng=rng, samples=recipes.BOUND_SAMPLES, **cond).nats.double().cpu())
-        return torch.cat(found).numpy(), sites_of(raw).numpy()
-
-
-def sites_of(raw: Tensor) -> Tensor:
-    """How many sites of each example (N, *D) as stored are data: those up to the end of a line, its end included."""
-    ended = (raw == ENDED).flatten(1)
-    return (~ended).sum(1).double() + ended.any(1).double()
+            found.append(bounding.bound(run, raw[rows], rng, cond))
+        nats, sites = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
+        return nats, sites
 
 
 class OfText:
@@ -187,7 +184,7 @@ class OfText:
         return Evaluation(tuple(found), "tokens", wanted.seed, notes)
 
     def _of(self, samples: Samples) -> tuple[Score, ...]:
-        codec = self.wanted.run.codec
+        codec = self.wanted.run.tokens
         rows = {"fake": samples.x, "real": self.real, "train": self.train}
         texts = {f"{name}_texts": codec.text(codec.encode(x)) for name, x in rows.items()}
         fake, real, train = (codec.encode(x) for x in rows.values())
@@ -211,7 +208,8 @@ class OfText:
 
 def unit_of(run: Run) -> str:
     """What a token of the run is called."""
-    return {"bytes": "byte", "tokens": "token"}.get(run.config["codec"]["type"], "character")
+    codec = run.config["codec"]
+    return {"bytes": "byte", "tokens": "token"}.get(codec.get("inner", codec)["type"], "character")
 
 
 def side_by_side(data: Dataset) -> Tensor:
@@ -248,21 +246,28 @@ class OfCategories:
         bound = (Bounds(self.wanted, "pixel")(),) if self.bound else ()
         if samples is None or self.pictures is None:
             return Evaluation(bound, "tokens", self.wanted.seed)
-        codec = self.wanted.run.codec
+        codec = self.wanted.run.tokens
         found = self.pictures(replace(samples, x=codec.pictures(codec.encode(samples.x))))
         return replace(found, scores=(*bound, *found.scores))
 
     def _pictures(self, data: Dataset) -> Dataset:
-        codec, held = self.wanted.run.codec, sets.held(data)
+        codec, held = self.wanted.run.tokens, sets.held(data)
         return replace(held, kind="images", x=codec.pictures(codec.encode(held.x)), held_out=None)
 
 
-MEASURING: dict[str, Callable[[Wanted], Any]] = {"text": OfText, "categories": OfCategories}
+def _of_codes(wanted: Wanted) -> bounding.OfCodes:
+    return bounding.OfCodes(wanted, Bounds(wanted, "code"), InFeatures)
+
+
+MEASURING: dict[str, Callable[[Wanted], Any]] = {"text": OfText, "categories": OfCategories, "vq": _of_codes}
 
 
 def of(wanted: Wanted) -> Any:
     """What measures this run. Raises UserError for what cannot be measured, before samples are drawn."""
-    return MEASURING.get(wanted.run.kind, InFeatures)(wanted)
+    if is_classifier(wanted.run.config):
+        return Accuracy(wanted)
+    own = MEASURING.get(wanted.run.config["codec"]["type"])
+    return (own or MEASURING.get(wanted.run.kind, InFeatures))(wanted)
 
 
 __all__ = ["BITS", "NGrams", "Wanted", "of", "side_by_side", "unit_of"]

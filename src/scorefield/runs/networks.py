@@ -12,8 +12,15 @@ from scorefield.runs.draft import Draft
 from scorefield.runs.noising import root_mean_square
 from scorefield.runs.recipes_other import OTHERS
 
-_GRID, _ROWS = ("images", "signals", "categories"), ("vectors", "table")
-LEARNS = {"unet": _GRID, "dit": _GRID, "edm2": _GRID, "mlp": _ROWS, "transformer": _ROWS, "sequence": ("text",)}
+_GRID, _ROWS = ("images", "signals", "categories", "regions"), ("vectors", "table")
+LEARNS = {
+    "unet": _GRID,
+    "dit": _GRID,
+    "edm2": _GRID,
+    "mlp": (*_ROWS, "rows"),
+    "transformer": _ROWS,
+    "sequence": ("text",),
+}
 KIND_WORDS = {
     "images": "images",
     "vectors": "points",
@@ -21,7 +28,11 @@ KIND_WORDS = {
     "table": "tables",
     "text": "text",
     "categories": "images of categories",
+    "regions": "argmax flows of text",
+    "rows": "tables with categories",
 }
+
+CODINGS = {"transformer": "numbers"}  # of a table, where the network has no tokens
 
 _DEEP = {"channels": "width", "blocks": "depth", "dropout": "dropout"}
 # network → option → argument of its constructor
@@ -129,11 +140,29 @@ def _fit_sequence(draft: Draft, dataset: Dataset, recipe: recipes.Recipe) -> dic
     return recipe.net
 
 
-ENTRANCES: dict[str, Callable[[Draft], None]] = {"images": _channels, "signals": _channels, "categories": _categories}
+def _dim(draft: Draft) -> None:
+    draft.value("net.dim", build.encoded_shape(draft.config)[0], "found in the data")
+
+
+def _beside_tokens(draft: Draft) -> None:
+    codec: Any = build.codec(draft.config)
+    draft.value("net.dim", codec.columns, "found in the data")
+    draft.value("net.tokens", codec.sizes, "found in the data")
+
+
+ENTRANCES: dict[str, Callable[[Draft], None]] = {
+    "images": _channels,
+    "signals": _channels,
+    "categories": _categories,
+    "regions": _channels,
+    "vectors": _dim,
+    "table": _dim,
+    "rows": _beside_tokens,
+}
 
 
 def _fit_rows(draft: Draft, dataset: Dataset, recipe: recipes.Recipe) -> dict[str, Any]:
-    draft.value("net.dim", build.encoded_shape(draft.config)[0], "found in the data")
+    ENTRANCES[dataset.kind](draft)
     return recipe.net
 
 

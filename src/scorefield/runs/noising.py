@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import torch
 
+from scorefield.core import Rng
 from scorefield.data import Dataset
 from scorefield.errors import UserError
 from scorefield.options.shared import KEEPS, SCHEDULES
-from scorefield.runs import recipes
+from scorefield.runs import recipes, recipes_coded
 from scorefield.runs.draft import Draft
-from scorefield.runs.recipes import GAUSSIAN, TOKENS
+from scorefield.runs.recipes import GAUSSIAN, MIXED, TOKENS
 
 MEASURED = 4096  # examples that σ_data is measured on
 
@@ -41,7 +42,8 @@ def _refuse(draft: Draft, dataset: Dataset, why: str, *names: str) -> None:
 
 
 def _before_numbers(draft: Draft, dataset: Dataset, codec: Any) -> None:
-    _refuse(draft, dataset, "text and categories", "noise")
+    if draft.config["codec"]["type"] != "argmax":
+        _refuse(draft, dataset, "text and categories", "noise")
     _known(draft, dataset, SCHEDULES)
 
 
@@ -74,10 +76,13 @@ def _numbers(draft: Draft, dataset: Dataset, codec: Any, recipe: recipes.Recipe,
 
 
 def root_mean_square(dataset: Dataset, codec: Any) -> float:
-    """√E[x²] of the encoded data to four decimals, over examples spread evenly through them."""
+    """√E[x²] of the encoded numbers to four decimals, over examples spread evenly through them."""
     index = torch.linspace(0, len(dataset) - 1, min(len(dataset), MEASURED)).long()
-    encoded = codec.encode(dataset.batch(index)["x"]).double()
-    return round(max(encoded.square().mean().sqrt().item(), 1e-3), 4)
+    x = dataset.batch(index)["x"]
+    drawn = (Rng(0),) if getattr(codec, "draws", False) else ()
+    encoded = codec.encode(x, *drawn).double()
+    numbers = encoded[:, : getattr(codec, "columns", encoded.shape[1])]  # of a table with tokens they come first
+    return round(max(numbers.square().mean().sqrt().item(), 1e-3), 4) if numbers.numel() else 1.0
 
 
 def _times(
@@ -86,7 +91,8 @@ def _times(
     asked = draft.chosen("times")
     law = {"type": asked} if asked else dict(recipes.TIMES[schedule])
     if law["type"] == "log-normal":
-        law |= {"mean": round(level + math.log(2 * sigma_data), 4), "std": recipes.SPREADS[dataset.kind]}
+        kind = recipes_coded.view(dataset.kind, draft.config["codec"]["type"])
+        law |= {"mean": round(level + math.log(2 * sigma_data), 4), "std": recipes.SPREADS[kind]}
     if asked:
         return law, draft.origin("times", "command line")
     return {"type": "stratified", "times": law}, f"chosen: goes with schedule={schedule}; stratified for less variance"
@@ -100,8 +106,8 @@ def _dropout(draft: Draft, dataset: Dataset, classes: int) -> None:
 def _before_tokens(draft: Draft, dataset: Dataset, codec: Any) -> None:
     _refuse(draft, dataset, "images and other numbers", "predict", "weight", "times")
     _known(draft, dataset, KEEPS)
-    noise = draft.chosen("noise") or recipes.NOISE
-    why = "chosen: masks, whose bound is the tightest known (Sahoo et al. 2024)"
+    usual = recipes.NOISE_OF.get(draft.config["codec"]["type"], recipes.NOISE)
+    noise, why = draft.chosen("noise") or usual, WHY[usual]
     draft.value("process.type", "discrete", "default")
     draft.value("process.classes", codec.classes, "found in the data")
     draft.value("process.masked", recipes.MASKED[noise], draft.origin("noise", why))
@@ -115,4 +121,34 @@ def _tokens(draft: Draft, dataset: Dataset, codec: Any, recipe: recipes.Recipe, 
     _dropout(draft, dataset, classes)
 
 
+def of_both(recipe: recipes.Recipe, codec: Any, most: int) -> recipes.Recipe:
+    """The recipe of a table with tokens, with the steps for its numbers added, ``most`` at most: what takes
+    long is how they depend on each other."""
+    numbers = min(recipe.numbers * codec.columns**2, most)
+    return recipe._replace(steps=recipe.steps + numbers, numbers=numbers)
+
+
+def _mixed(draft: Draft, dataset: Dataset, codec: Any, recipe: recipes.Recipe, classes: int) -> None:
+    """As for numbers, and beside that what becomes of the tokens."""
+    _numbers(draft, dataset, codec, recipe, classes)
+    forgotten, said = draft.config["objective"].pop("label_dropout"), draft.origins.pop("objective.label_dropout")
+    draft.nest("process", "numbers"), draft.nest("objective", "numbers")
+    draft.value("process.type", "product", "chosen: masks for the tokens, and then noise for the numbers")
+    draft.value("process.columns", codec.columns, "found in the data")
+    tokens = {"type": "discrete", "classes": max(codec.sizes), "masked": recipes.MASKED[recipes.NOISE]}
+    draft.section("process.tokens", tokens | {"keep": {"type": recipes.KEEP}}, WHY[recipes.NOISE])
+    draft.value("denoiser.type", "joint", "default")
+    draft.value("denoiser.sizes", list(codec.sizes), "found in the data")
+    draft.value("objective.type", "joint", "default")
+    draft.value("objective.tokens.type", "elbo", "default")
+    share = round(recipe.numbers / recipe.steps, 4)
+    draft.value("objective.share", share, f"chosen: {recipe.numbers:,} of {recipe.steps:,} steps for the numbers")
+    draft.value("objective.label_dropout", forgotten, said)
+
+
+WHY = {
+    "masking": "chosen: masks, whose bound is the tightest known (Sahoo et al. 2024)",
+    "mask-and-replace": "chosen: at the end 0.9 of the codes are masked and 0.1 replaced (Gu et al. 2022)",
+}
 NOISINGS = {GAUSSIAN: Noising(_before_numbers, _numbers), TOKENS: Noising(_before_tokens, _tokens)}
+NOISINGS[MIXED] = Noising(_before_numbers, _mixed)

@@ -184,6 +184,12 @@ PAPERS = {
         "Argmax flows and multinomial diffusion: learning categorical distributions",
         "NeurIPS, arXiv:2102.05379",
     ),
+    "vqvae": Paper(
+        "van den Oord, Vinyals, Kavukcuoglu",
+        2017,
+        "Neural discrete representation learning",
+        "NeurIPS, arXiv:1711.00937",
+    ),
     "vq": Paper(
         "Gu et al.",
         2022,

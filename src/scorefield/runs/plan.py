@@ -10,12 +10,11 @@ from typing import Any
 
 import torch
 
-from scorefield.data import Dataset, codec_for
+from scorefield.data import Dataset
 from scorefield.data.conditions import Scale
 from scorefield.errors import UserError
 from scorefield.options import SECTIONS
-from scorefield.registry import to_config
-from scorefield.runs import build, networks, noising, recipes
+from scorefield.runs import build, classifying, coding, networks, noising, recipes
 from scorefield.runs.draft import Draft, rounded
 from scorefield.runs.folder import FORMAT
 from scorefield.runs.source import READING
@@ -24,6 +23,7 @@ from scorefield.runs.story import rows_of
 SAMPLED = {  # by family, and by kind where that has its own
     recipes.GAUSSIAN: recipes.SAMPLING,
     recipes.TOKENS: recipes.SAMPLING_TOKENS,
+    recipes.MIXED: recipes.SAMPLING_TABLES,
     "table": recipes.SAMPLING_TABLES,
 }
 
@@ -38,6 +38,7 @@ class Plan:
     notes: tuple[str, ...] = ()  # sentences the user should read: conversions of the data, compromises
     folder: Path | None = None
     step: int = 0  # where training goes on from
+    stage: str = ""  # of a training in two stages: "codec", "diffusion"; "" for all of it
 
     @property
     def rows(self) -> list[tuple[str, str]]:
@@ -63,19 +64,31 @@ def plan(
     Nothing is written and no memory is taken, so every fault is found first. Raises UserError: a model that cannot
     learn this data, a size that cannot be halved, classes asked of data without, anything a constructor refuses."""
     draft = Draft(options, dict.fromkeys(given, "command line") | dict(said or {}))
-    model = networks.choose(dataset, options)
-    recipe = networks.recipe(dataset, model, device)
+    draft.config |= {"format": FORMAT, "data": {}}
+    codec = coding.chosen(draft, dataset, device, _coding(dataset, options))
+    seen = coding.seen(dataset, codec)  # as the network is told of it
+    model = networks.choose(seen, options)
+    recipe = networks.recipe(seen, model, device)
+    if recipes.FAMILIES[seen.kind] == recipes.MIXED:
+        recipe = noising.of_both(recipe, codec, networks.recipe(dataset, model, device).steps)
+    classifies = bool(options.get("classifier"))
+    if classifies:
+        classifying.check(dataset, options, model)
+        dataset = seen = classifying.of_data(dataset)
+        recipe = recipe._replace(steps=round(classifying.STEPS * recipe.steps))
     classes = _classes(dataset, options)
     _data(draft, dataset)
-    codec = codec_for(dataset, **_coding(dataset, options))
-    draft.section("codec", to_config(codec), "chosen: what the data are made of")
-    noise = noising.of(dataset)
-    noise.before(draft, dataset, codec)
-    networks.write(draft, dataset, model, recipe, classes, device)
+    noise = noising.of(seen)
+    noise.before(draft, seen, codec)
+    networks.write(draft, seen, model, recipe, classes, device)
     noise.after(draft, dataset, codec, recipe, classes)
-    _train(draft, dataset, recipe, device)
-    usual = SAMPLED.get(dataset.kind) or SAMPLED[recipes.FAMILIES[dataset.kind]]
-    draft.section("sample", dict(usual), "default")
+    if classifies:
+        classifying.rewrite(draft)
+    _train(draft, seen, recipe, device)
+    coding.write_stage(draft, dataset, device)
+    usual = SAMPLED.get(seen.kind) or SAMPLED[recipes.FAMILIES[seen.kind]]
+    if not classifies:
+        draft.section("sample", dict(usual), "default")
     for key, value in options.items():
         if "." in key and key.partition(".")[0] in SECTIONS:
             draft.override(key, value)
@@ -102,7 +115,6 @@ def _classes(dataset: Dataset, options: dict[str, Any]) -> int:
 
 
 def _data(draft: Draft, dataset: Dataset) -> None:
-    draft.config["format"] = FORMAT
     draft.value("data.source", dataset.source, "command line")
     for name in READING:
         draft.option(f"data.{name}", name, None, "")
@@ -133,7 +145,13 @@ def _coding(dataset: Dataset, options: dict[str, Any]) -> dict[str, str]:
     if asked and dataset.kind != "table":
         given = " ".join(f"{name}={word}" for name, word in asked.items())
         raise UserError(f"{given} is for tables, but {dataset.name} holds {dataset.kind}. Leave it out.")
-    return asked
+    if dataset.kind != "table":
+        return asked
+    if options.get("classifier"):
+        if asked.get("coding") == "tokens":
+            raise UserError("classifier=yes tells noisy numbers apart, and coding=tokens makes none. Leave one out.")
+        return {"coding": "numbers"} | asked
+    return {"coding": networks.CODINGS[options["model"]]} | asked if options["model"] in networks.CODINGS else asked
 
 
 def _train(draft: Draft, dataset: Dataset, recipe: recipes.Recipe, device: str) -> None:

@@ -43,6 +43,17 @@ _DIT_SIGNALS: dict[str, dict[int, Recipe]] = {
         4096: Recipe(_deep(384, 12, 6, patch=16), batch=128, lr=2e-4, steps=60000),
     },
 }
+# Argmax flows: a token for each character, by the length of the text.
+_DIT_REGIONS: dict[str, dict[int, Recipe]] = {
+    "cpu": {
+        32: Recipe(_deep(128, 4, 4, patch=1), batch=64, lr=1e-3, steps=6000),
+        512: Recipe(_deep(192, 4, 4, patch=1), batch=32, lr=1e-3, steps=10000),
+    },
+    "gpu": {
+        64: Recipe(_deep(384, 6, 6, patch=1), batch=512, lr=6e-4, steps=20000),
+        1024: Recipe(_deep(384, 8, 6, patch=1), batch=256, lr=4e-4, steps=30000),
+    },
+}
 # EDM2's learning rate is an angle: near 0.01 whatever the width.
 _EDM2_IMAGES: dict[str, dict[int, Recipe]] = {
     "cpu": {
@@ -86,7 +97,11 @@ _TRANSFORMER: dict[str, dict[int, Recipe]] = {
     },
 }
 OTHERS = {
-    "dit": {"images": _DIT_IMAGES, "signals": _DIT_SIGNALS, "categories": _DIT_IMAGES},
-    "edm2": {"images": _EDM2_IMAGES, "signals": _EDM2_SIGNALS, "categories": _EDM2_IMAGES},
+    "dit": {
+        "images": _DIT_IMAGES, "signals": _DIT_SIGNALS, "categories": _DIT_IMAGES, "regions": _DIT_REGIONS,
+    },
+    "edm2": {
+        "images": _EDM2_IMAGES, "signals": _EDM2_SIGNALS, "categories": _EDM2_IMAGES, "regions": _EDM2_SIGNALS,
+    },
     "transformer": {"vectors": _TRANSFORMER, "table": _TRANSFORMER},
-}
+}  # fmt: skip

@@ -12,9 +12,10 @@ from scorefield.data import Dataset
 from scorefield.errors import UserError
 from scorefield.runs import account, env, recipes
 from scorefield.runs.citations import citations
+from scorefield.runs.classifying import is_classifier
 from scorefield.runs.disk import read_json
 from scorefield.runs.folder import RunFolder
-from scorefield.runs.recipes import GAUSSIAN, TOKENS
+from scorefield.runs.recipes import GAUSSIAN, MIXED, TOKENS
 from scorefield.runs.samples import PICTURED, seen
 from scorefield.runs.written import RULE
 from scorefield.show.card import write_card
@@ -31,6 +32,7 @@ SHOWN_REAL = 64  # real images
 SHOWN_TEXTS = 3
 FILM_CAPTIONS = {
     GAUSSIAN: "The same few samples at every step of the solver, scaled to the size of the data.",
+    MIXED: "The same few samples at every step of the solver: first the tokens, and then the numbers, scaled.",
     TOKENS: "The same few samples on their way; ░ and grey stand where nothing is known yet.",
 }
 MOST_HISTORY = 16  # pictures of the samples over the training
@@ -71,14 +73,17 @@ def _page(run: Run, folder: RunFolder, told: account.Account, real: Dataset | No
         facts=told.facts(),
         samples=_opened(samples) if samples and not _texts(samples) else None,
         texts=_texts(samples) if samples else (),
-        samples_caption=f"Averaged weights, {told.sampling()}, seed 0: not chosen by anybody.",
-        film=_film(run, real) if film else (),
+        samples_caption=f"Averaged weights, {told.sampling()}, seed 0: not chosen by anybody." if samples else "",
+        film=_film(run, real) if film and not is_classifier(run.config) else (),
         film_caption=FILM_CAPTIONS[run.family],
         history=_history(folder),
         steps=steps,
         losses=losses,
         metrics=told.metrics(),
         metrics_note=told.metrics_note(),
+        noises=told.noises()[0],
+        bits=told.noises()[1],
+        bits_caption=told.bits_caption(),
         averages=_opened(folder.average_picture) if folder.average_picture.is_file() else None,
         averages_caption=read_json(folder.average_file, {}).get("verdict", ""),
         data_story=told.data_story(),
@@ -110,7 +115,7 @@ def _card(run: Run, folder: RunFolder, told: account.Account) -> Card:
         command=told.command(),
         metrics=told.metrics(),
         python=told.python(),
-        shell=f"scorefield sample {folder.path}",
+        shell=told.shell(),
         limits=told.limits(),
         citations=_citations(run),
     )
@@ -143,7 +148,7 @@ def _history(folder: RunFolder) -> list[Frame]:
 def _examples(run: Run, real: Dataset) -> tuple[str, ...]:
     """A few examples, spread evenly over the text."""
     index = torch.linspace(0, len(real) - 1, min(SHOWN_TEXTS, len(real))).long()
-    return tuple(run.codec.text(run.codec.encode(real.batch(index)["x"])))
+    return tuple(run.tokens.text(run.tokens.encode(real.batch(index)["x"])))
 
 
 def _opened(path: Path) -> Image.Image:
@@ -174,7 +179,7 @@ def _drawn_under(samples: Samples, real: Dataset | None) -> object | None:
 def _data_picture(run: Run, real: Dataset) -> Image.Image:
     shown = real.x[: recipes.PICTURED.get(real.kind, SHOWN_REAL)]
     labels = None if real.labels is None else real.labels[: len(shown)]
-    x, kind = seen(run.codec, shown, real.kind)
+    x, kind = seen(run.tokens, shown, real.kind)
     limits = None if kind == "images" else limits_of(x)
     return picture(
         x, kind, labels=labels, classes=real.classes, columns=real.columns, schema=real.schema, limits=limits

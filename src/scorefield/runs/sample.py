@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,19 +14,20 @@ from scorefield.errors import UserError, suggest
 from scorefield.guidance import ClassifierFree
 from scorefield.options.shared import KEEPS, SCHEDULES
 from scorefield.registry import from_config
-from scorefield.runs import build
+from scorefield.runs import build, frames
 from scorefield.runs.conditions import Asked
 from scorefield.runs.conditions import asked as asked_of
 from scorefield.runs.draft import settled
 from scorefield.runs.labels import in_proportion
-from scorefield.runs.recipes import GAUSSIAN, OTHER_STEPS, SAMPLING, TOKENS
+from scorefield.runs.recipes import MIXED, OTHER_STEPS, SAMPLING
 from scorefield.runs.samples import Samples
 from scorefield.runs.spread import batch_of, collected, over_processes, own_parts, parts_of, sharing
+from scorefield.runs.steering import steering
 from scorefield.runs.tables import Choice, choose
-from scorefield.runs.tokens import check_solver, left, sharpened
+from scorefield.runs.tokens import check_solver, sharpened
 from scorefield.sampling import noise_at
 from scorefield.sampling import trajectory as walk
-from scorefield.solvers import Table, tabulate
+from scorefield.solvers import AfterTokens, InTurn, Table, tabulate
 
 if TYPE_CHECKING:
     from scorefield.runs.loading import Run
@@ -72,6 +73,8 @@ def sample(
     label: Any = None,
     condition: Any = None,
     guidance: float | None = None,
+    classifier: Any = None,
+    classifier_scale: float | None = None,
     seed: int = 0,
     batch: int | None = None,
     schedule: str | None = None,
@@ -90,11 +93,12 @@ def sample(
     each step, for solvers that take it. ``label`` is a class name or number, ``none``, or a sequence taken in turn;
     None takes all classes in turn, for a table as often as the data have them. ``condition`` holds the numbers of a run
     that was trained with some: one row for all, rows taken in turn, NaN or ``none`` for a number left open; None leaves
-    all of them open. ``guidance`` 1 is none. ``schedule`` walks under another noise schedule than that of training.
-    ``table`` is a tuned sampler, a file or a ``Table``; None takes that of the run folder for as many steps, where it
-    was tuned for these weights and this guidance and neither solver, grid, eta nor schedule is given; yes insists on
-    that, no does without. ``temperature``, ``top_k`` and ``top_p`` make a run on tokens surer. ``batch`` examples are
-    computed at once, by ``devices`` processes that share the batches.
+    all of them open. ``guidance`` 1 is none. ``classifier`` is a classifier run that steers toward ``label`` at
+    ``classifier_scale``, also where the run itself learned no classes. ``schedule`` walks under another noise schedule
+    than that of training. ``table`` is a tuned sampler, a file or a ``Table``; None takes that of the run folder for as
+    many steps, where it was tuned for these weights and this guidance and neither solver, grid, eta nor schedule is
+    given; yes insists on that, no does without. ``temperature``, ``top_k`` and ``top_p`` make a run on tokens surer.
+    ``batch`` examples are computed at once, by ``devices`` processes that share the batches.
     ``trajectory`` keeps every x_t for a film. Raises UserError for a class, solver, grid or schedule that is not known,
     n or steps below 1, guidance without classes, a table that cannot be read or was made for another schedule.
     """
@@ -103,11 +107,17 @@ def sample(
     if n < 1:
         raise UserError(f"n must be at least 1, got {n}. It is how many samples are drawn.")
     solver, grid, schedule = (settled(word) for word in (solver, grid, schedule))
-    asked = asked_of(run, in_proportion(run, n) if label is None else label, condition, n)
+    told = in_proportion(run, n) if label is None else label
+    guide = steering(run, classifier, classifier_scale)
+    asked = asked_of(run, told, condition, n) if guide is None else guide.asked(told, condition, n)
+    table = "no" if guide is not None and table is None else table  # tables were tuned without it
     course, choice = course_of(run, steps, solver, grid, eta, guidance, seed, schedule, table, trajectory)
+    if guide is not None:
+        course = replace(course, denoiser=guide.around(course.denoiser))
     sharper = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     course = replace(course, denoiser=sharpened(course.denoiser, sharper))
-    return walked(run, course, choice, asked, n, batch, trajectory, devices, progress)
+    samples = walked(run, course, choice, asked, n, batch, trajectory, devices, progress)
+    return samples if guide is None else replace(samples, classes=guide.other.classes)
 
 
 def walked(
@@ -168,12 +178,20 @@ def course_of(
     own_solver, own_grid = usual["solver"], usual["grid"]
     if free and count != usual["steps"] and (own_solver, own_grid) == (SAMPLING["solver"], SAMPLING["grid"]):
         own_solver, own_grid = OTHER_STEPS
-    times = build.grid(own_grid if grid is None else grid)(denoiser.process, count)
-    made = build.solver(solver or own_solver, eta)
+    spacing, made = build.grid(own_grid if grid is None else grid), build.solver(solver or own_solver, eta)
+    if run.family in COMPOSED:
+        spacing, made = COMPOSED[run.family](spacing, made)
+    times = spacing(denoiser.process, count)
     if film or not made.tabulates:  # a film shows the steps of the solver, which may be more than one evaluation each
         return Walk(denoiser, times, made, seed, run.encoded, run.device), choice
     table = tabulate(made, denoiser.process, times)
     return Walk(denoiser, table.times, None, seed, run.encoded, run.device, table), choice
+
+
+# What walks over more than numbers, by family: made of the grid and the solver of the numbers.
+COMPOSED: dict[str, Callable[[Any, Any], tuple[Any, Any]]] = {
+    MIXED: lambda grid, solver: (AfterTokens(grid), InTurn(solver)),
+}
 
 
 def guided(run: Run, denoiser: Any, guidance: float | None) -> tuple[Any, float]:
@@ -189,13 +207,14 @@ def guided(run: Run, denoiser: Any, guidance: float | None) -> tuple[Any, float]
 def under(denoiser: Any, schedule: str) -> Any:
     """The same network on another noise schedule (it was told the noise level, never the time). Raises UserError for
     one of another kind of noise."""
-    process = denoiser.process
+    whole, process = denoiser.process, getattr(denoiser.process, "numbers", denoiser.process)
     family, known = ("schedule", SCHEDULES) if getattr(process, "classes", None) is None else ("keep", KEEPS)
     if schedule not in (*SCHEDULES, *KEEPS):
         raise UserError(f"no schedule is called {schedule!r}.{suggest(schedule, known)}")
     if schedule not in known:
         raise UserError(f"schedule={schedule} does not suit this run. Write one of {', '.join(known)}.")
-    return denoiser.under(replace(process, **{family: from_config({"type": schedule}, family, "schedule")}))
+    other = replace(process, **{family: from_config({"type": schedule}, family, "schedule")})
+    return denoiser.under(other if whole is process else replace(whole, numbers=other))
 
 
 @dataclass
@@ -214,10 +233,10 @@ class _Drawn:
         states, step = [], None
         for count, step in enumerate(self.course.states(indices, asked)):
             if self.trajectory:
-                states.append(WALKED[self.run.family].frame(self, step))
+                states.append(frames.of(self.run).frame(self.run, self.course.denoiser.process, step))
             tell(count)
         assert step is not None
-        self.parts.append(self._decoded(step.x))
+        self.parts.append(self.run.codec.decode(step.x).cpu())
         self.films.append(states)
         self.nfe = step.nfe
 
@@ -228,8 +247,8 @@ class _Drawn:
 
     def samples(self, asked: Asked) -> Samples:
         run = self.run
-        family = WALKED[run.family]
-        frames = tuple(torch.cat(states) for states in zip(*self.films, strict=True))
+        shown = tuple(torch.cat(states) for states in zip(*self.films, strict=True))
+        times = self.course.times.tolist() if shown else []
         return Samples(
             x=torch.cat(self.parts),
             kind=run.kind,
@@ -241,42 +260,11 @@ class _Drawn:
             schema=run.schema,
             nfe=self.nfe,
             seed=self.course.seed,
-            times=tuple(self.course.times.tolist()) if frames else (),
-            frames=frames,
-            captions=family.captions(self) if frames else (),
-            codec=run.codec,
+            times=tuple(times),
+            frames=shown,
+            captions=frames.of(run).captions(self.course.denoiser.process, times),
+            codec=run.tokens,
             table=self.choice.path,
             rate=run.rate,
             note=" ".join(filter(None, (self.choice.note, asked.note, run.note))),
         )
-
-    def _decoded(self, z: Tensor) -> Tensor:
-        return self.run.codec.decode(z).cpu()
-
-    def _scale(self, t: Tensor) -> float:
-        """What brings x_t to the root mean square of the data: σ_data / √(α² σ_data² + σ²)."""
-        alpha, sigma = (float(c) for c in self.course.denoiser.process.schedule(t))
-        data = self.run.config["denoiser"]["sigma_data"]
-        return data / (alpha**2 * data**2 + sigma**2) ** 0.5
-
-
-class _Walked(NamedTuple):
-    """How states on the way are kept, and the words under them."""
-
-    frame: Callable[[_Drawn, Any], Tensor]
-    captions: Callable[[_Drawn], tuple[str, ...]]
-
-
-def _scaled(drawn: _Drawn, step: Any) -> Tensor:
-    return drawn._decoded(step.x * drawn._scale(step.t))
-
-
-def _as_it_is(drawn: _Drawn, step: Any) -> Tensor:
-    return step.x.cpu()
-
-
-def _masked(drawn: _Drawn) -> tuple[str, ...]:
-    return tuple(left(drawn.course.denoiser.process, t) for t in drawn.course.times.tolist())
-
-
-WALKED = {GAUSSIAN: _Walked(_scaled, lambda drawn: ()), TOKENS: _Walked(_as_it_is, _masked)}

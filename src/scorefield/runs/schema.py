@@ -135,7 +135,8 @@ def _train() -> Schema:
     for key, schema in settings.items():
         option = options.get(kept.get(key, key))
         settings[key] = schema | ({"description": option.help} if option else {})
-    return _object(others | settings)
+    coder = {name: settings[name] for name in ("steps", "minutes", "batch", "lr")}  # of the codec that is trained first
+    return _object(others | settings | {"codec": _object(coder)})
 
 
 def _sample() -> Schema:

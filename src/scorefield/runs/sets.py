@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import torch
 
 from scorefield.data import Dataset, codec_for, open_data
+from scorefield.data.text import is_text
 from scorefield.errors import UserError
 from scorefield.metrics import Evaluation, Statistics, against_statistics, make_features
 from scorefield.metrics import evaluate as measure
 from scorefield.metrics import rehearse as rehearse_metrics
 from scorefield.metrics.inputs import MAX_ROWS
 from scorefield.runs.folder import is_run, runs_in
+from scorefield.runs.sets_text import evaluate_texts
 from scorefield.show.files import write_aside
 from scorefield.training import choose_device
 
@@ -42,8 +44,11 @@ def evaluate_samples(
     half of the real data against the other, so ``against`` should hold at least twice as many as there are samples.
     ``reference`` is a .npz with mu and sigma; without ``against`` nothing else is compared. ``save_stats`` writes
     one about ``against``. Raises UserError: nothing to compare with, sets of different kinds or shapes, unknown
-    metrics or features.
+    metrics or features. Two files of text are compared by an n-gram model and by what occurs (docs/text.md).
     """
+    if isinstance(samples, (str, Path)) and is_text(str(samples)):
+        others = {"features": features, "reference": reference, "save_stats": save_stats}
+        return evaluate_texts(Path(samples).expanduser(), against, n=n, metrics=metrics, seed=seed, **others)
     fake = open_data(samples, holdout=0)
     if fake.coded is not None:
         raise UserError(
@@ -91,7 +96,7 @@ class Chosen(NamedTuple):
             codec = codec_for(real)
 
             def encoded(x: torch.Tensor) -> torch.Tensor:
-                return codec.encode(x)
+                return codec.plain.encode(x)
 
             chosen = encoded
         return cls(chosen, None if reference is None else Statistics.read(reference), device)

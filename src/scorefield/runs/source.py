@@ -16,6 +16,7 @@ from scorefield.data.conform import same_table
 from scorefield.data.schema import Column
 from scorefield.data.trees import HUB, name_of
 from scorefield.errors import UserError
+from scorefield.runs import coding
 from scorefield.runs.disk import explained
 from scorefield.runs.folder import RunFolder
 
@@ -61,7 +62,8 @@ def source_of(data: Any, labels: Any = None, conditions: Any = None) -> Source:
 
 def open_source(source: Source, options: dict[str, Any], progress: Progress | None = None) -> Dataset:
     """The dataset that ``options`` make of a source; ``label=none`` leaves its classes out."""
-    reading = {name: options[name] for name in READING if options.get(name) is not None}
+    asked = coding.reading(options)
+    reading = {name: asked[name] for name in READING if asked.get(name) is not None}
     if source.labels is not None:
         reading["label"] = source.labels
     if source.conditions is not None:
@@ -72,7 +74,8 @@ def open_source(source: Source, options: dict[str, Any], progress: Progress | No
 def reopen(folder: RunFolder, config: dict[str, Any], progress: Progress | None = None) -> Dataset:
     """The dataset of a run, from its config. Raises UserError where the data have gone or have another shape."""
     section = config["data"]
-    reading = {name: section[name] for name in READING if section.get(name) is not None}
+    foreign = ("codec",) if coding.quantised(config) else ()
+    reading = {name: section[name] for name in READING if section.get(name) is not None and name not in foreign}
     given = str(folder.data_file) if section["source"] == ARRAYS else section["source"]
     if section["source"] == ARRAYS and section["found"].get("conditions"):
         reading["condition"] = CONDITION

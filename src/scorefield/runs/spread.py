@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 
-from scorefield.runs import build, weights
+from scorefield.runs import build, coding, weights
 from scorefield.training import World, check_devices, check_launched, current_world, join, launch, launched
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ def over_processes(work: Callable[Concatenate[Run, P], T]) -> Callable[Concatena
             return work(run, *args, **options)
         check_devices(devices, run.device)
         with TemporaryDirectory(prefix="scorefield-") as folder:
-            file = weights.write(Path(folder) / "model.safetensors", run.denoiser.state_dict(), run.config, run.step)
-            bare = replace(run, denoiser=None, device=torch.device(run.device.type))
+            tensors = run.denoiser.state_dict() | coding.tensors_of(run)
+            file = weights.write(Path(folder) / "model.safetensors", tensors, run.config, run.step)
+            bare = replace(run, denoiser=None, codec=None, device=torch.device(run.device.type))
             return launch(
                 _part, (shared, str(file), bare, args, {**options, "progress": None}), devices, bare.device.type
             )
@@ -89,7 +90,7 @@ def sharing(devices: int | None, device: torch.device) -> World:
 def _part(work: Callable[..., Any], file: str, run: Run, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """One of the processes that were started for a call: the same weights on its own device."""
     device = current_world(run.device.type).device
-    denoiser = build.denoiser(run.config)
-    weights.fill(denoiser, weights.read(Path(file)).tensors, Path(file))
-    denoiser = denoiser.to(device).eval().requires_grad_(False)
-    return work(replace(run, denoiser=denoiser, device=device), *args, **options)
+    denoiser, tensors = build.denoiser(run.config), weights.read(Path(file)).tensors
+    weights.fill(denoiser, coding.of_network(tensors), Path(file))
+    denoiser, codec = denoiser.to(device).eval().requires_grad_(False), coding.load(run.config, None, tensors, device)
+    return work(replace(run, denoiser=denoiser, codec=codec, device=device), *args, **options)

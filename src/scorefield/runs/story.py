@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from scorefield.data.words import count
 from scorefield.runs import build, device
-from scorefield.runs.recipes import FAMILIES, GAUSSIAN, TOKENS
+from scorefield.runs.recipes import GAUSSIAN, MIXED, TOKENS
 
 if TYPE_CHECKING:
     from scorefield.runs.plan import Plan
@@ -16,15 +20,35 @@ PLURALS = {"text": "texts", "categories": "images of categories"}  # kinds that 
 
 def rows_of(plan: Plan) -> list[tuple[str, str]]:
     """(label, sentence) for data, model, noise, training, device and run; what was chosen says why."""
-    config = plan.config
-    rows = [
-        ("data", _data(config["data"]["found"])),
-        ("model", _model(plan)),
-        ("noise", _noise(config)),
-        ("train", _train(plan)),
-        ("device", _device(config["train"])),
-    ]
-    return [*rows, ("run", str(plan.folder))] if plan.folder else rows
+    rows = [(name, ROWS[name](plan)) for name in STAGES[plan.stage] if name != "codec" or _quantised(plan)]
+    return [*rows, ("run", str(plan.folder))] if plan.folder and plan.stage != "diffusion" else rows
+
+
+STAGES = {  # of a training in two, what is told at the beginning of each
+    "": ("data", "codec", "model", "noise", "train", "device"),
+    "codec": ("data", "codec", "device"),
+    "diffusion": ("model", "noise", "train"),
+}
+
+
+def _quantised(plan: Plan) -> bool:
+    return plan.config["codec"]["type"] == "vq"
+
+
+def _codec(plan: Plan) -> str:
+    """The quantiser, and in its own stage how it is trained."""
+    codec, train = plan.config["codec"], plan.config["train"].get("codec", {})
+    with torch.device("meta"):
+        count = build.parameters(build.codec(plan.config))  # pyrefly: ignore[bad-argument-type]
+    _, *edges = plan.config["data"]["found"]["shape"]
+    sites = "×".join(str(edge // codec["factor"]) for edge in edges)
+    told = f"VQ-VAE  {readable(count)} parameters, images as {sites} codes of {codec['codes']}"
+    if not train:
+        return f"{told}, of another run"
+    limits = " or ".join(f"{train[key]:,g} {key}" for key in ("steps", "minutes") if train.get(key))
+    if plan.stage != "codec":
+        return f"{told}, trained before for {limits}"
+    return f"first of two stages: {told}, {limits}, batch {train['batch']}, lr {train['lr']:g}"
 
 
 def _data(found: dict[str, Any]) -> str:
@@ -39,12 +63,12 @@ def _data(found: dict[str, Any]) -> str:
 
 def _model(plan: Plan) -> str:
     net = plan.config["net"]
-    count = build.parameters(build.outline(plan.config))
+    size = build.parameters(build.outline(plan.config))
     details = DETAILS[net["type"]](net)
-    classes = ", class-conditional" if net.get("classes") else ""
+    classes = ", class-conditional" if net.get("classes") and net["type"] != "classifier" else ""
     classes += f", {net['condition']} condition{'s' * (net['condition'] > 1)}" if net.get("condition") else ""
     name = net.get("body", net["type"])
-    return f"{name}  {readable(count)} parameters, {details}{classes}{_why(plan, 'net.channels', 'net.width')}"
+    return f"{name}  {readable(size)} parameters, {details}{classes}{_why(plan, 'net.channels', 'net.width')}"
 
 
 def _unet(net: dict[str, Any]) -> str:
@@ -54,11 +78,11 @@ def _unet(net: dict[str, Any]) -> str:
 
 
 def _mlp(net: dict[str, Any]) -> str:
-    return f"{net['depth']} blocks of {net['width']}"
+    return f"{count(net['depth'], 'block')} of {net['width']}"
 
 
 def _transformer(net: dict[str, Any]) -> str:
-    return f"{net['depth']} blocks of {net['width']} with {net['heads']} heads"
+    return f"{count(net['depth'], 'block')} of {net['width']} with {count(net['heads'], 'head')}"
 
 
 def _dit(net: dict[str, Any]) -> str:
@@ -69,8 +93,13 @@ def _categories(net: dict[str, Any]) -> str:
     return f"{DETAILS[net['body']](net)}, over {net['tokens']} categories"
 
 
+def _classifier(net: dict[str, Any]) -> str:
+    return f"first half, {DETAILS[net['body']](net)}, tells {net['classes']} classes apart"
+
+
 def _sequence(net: dict[str, Any]) -> str:
-    return f"{_transformer(net)}, over {net['tokens']} tokens"
+    near = f", {net['near']} near on each side" if net.get("near") else ""
+    return f"{_transformer(net)}{near}, over {net['tokens']} tokens"
 
 
 DETAILS = {
@@ -81,11 +110,12 @@ DETAILS = {
     "transformer": _transformer,
     "sequence": _sequence,
     "categories": _categories,
+    "classifier": _classifier,
 }
 
 
 def _noise(config: dict[str, Any]) -> str:
-    return NOISES[FAMILIES[config["data"]["found"]["kind"]]](config)
+    return NOISES[build.family(config)](config)
 
 
 def destroys(process: dict[str, Any]) -> str:
@@ -105,12 +135,18 @@ def _numbers(config: dict[str, Any]) -> str:
     times = config["objective"]["times"]
     law = times.get("times", times)
     return (
-        f"{config['process']['schedule']['type']} schedule, predicts {config['denoiser']['predict']}, "
+        f"{config['process']['schedule']['type']} schedule, predicts {config['denoiser'].get('predict', 'the class')}, "
         f"{law['type']} times, σ_data {config['denoiser']['sigma_data']:g}"
     )
 
 
-NOISES = {GAUSSIAN: _numbers, TOKENS: _tokens}
+def _mixed(config: dict[str, Any]) -> str:
+    parts = {name: config[name]["numbers"] for name in ("process", "objective")}
+    count = len(config["denoiser"]["sizes"])
+    return f"{destroys(config['process']['tokens'])} ({count} columns), then numbers: {_numbers(config | parts)}"
+
+
+NOISES = {GAUSSIAN: _numbers, TOKENS: _tokens, MIXED: _mixed}
 
 
 def _train(plan: Plan) -> str:
@@ -138,3 +174,13 @@ def readable(number: float) -> str:
         if number >= scale:
             return f"{number / scale:.3g}{unit}"
     return f"{number:g}"
+
+
+ROWS: dict[str, Callable[[Plan], str]] = {
+    "data": lambda plan: _data(plan.config["data"]["found"]),
+    "codec": _codec,
+    "model": _model,
+    "noise": lambda plan: _noise(plan.config),
+    "train": _train,
+    "device": lambda plan: _device(plan.config["train"]),
+}

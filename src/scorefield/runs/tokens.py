@@ -12,9 +12,10 @@ from scorefield.core import as_time
 from scorefield.errors import UserError
 from scorefield.guidance.truncation import Temperature, TopK, TopP
 from scorefield.options.shared import SOLVERS, TOKEN_SOLVERS
-from scorefield.runs.recipes import GAUSSIAN, TOKENS
+from scorefield.runs.recipes import GAUSSIAN, MIXED, TOKENS
 from scorefield.show.writing import MASKED
 
+DESTROYED = {1.0: "masked", 0.0: "replaced"}  # by the share that is masked
 SHARPER: dict[str, Callable[..., Any]] = {"temperature": Temperature, "top_k": TopK, "top_p": TopP}
 
 
@@ -33,6 +34,8 @@ def sharpened(denoiser: Any, asked: dict[str, float | None]) -> Any:
     for name, value in asked.items():
         if value is None:
             continue
+        if getattr(denoiser.process, "tokens", None) is not None:
+            raise UserError(f"{name}={value:g} makes texts surer; of a table that is not done. Leave {name} out.")
         if getattr(denoiser.process, "classes", None) is None:
             raise UserError(f"{name}={value:g} chooses among tokens, and this run has none. Leave {name} out.")
         denoiser = SHARPER[name](denoiser, value)
@@ -42,7 +45,7 @@ def sharpened(denoiser: Any, asked: dict[str, float | None]) -> Any:
 def left(process: Any, t: float) -> str:
     """How much noise there is at time t, in words: the share of tokens that it has taken."""
     share = float(process.keep.lost(as_time(torch.tensor(t))))
-    return f"{share:.0%} {'masked' if process.masked == 1 else 'replaced'}"
+    return f"{share:.0%} {DESTROYED.get(process.masked, 'masked or replaced')}"
 
 
 def refuse(run: Any, what: str, instead: str) -> None:
@@ -51,8 +54,14 @@ def refuse(run: Any, what: str, instead: str) -> None:
         raise UserError(f"{what}, but {run.name} is a run on {run.kind}, whose noise replaces them. {instead}")
 
 
+def refuse_mixed(run: Any, what: str) -> None:
+    """Raises UserError where ``run`` has tokens beside its numbers, with which ``what`` cannot be done."""
+    if run.family == MIXED:
+        raise UserError(f"{what}, but {run.name} has tokens as well. Train it with coding=numbers for that.")
+
+
 def check_solver(run: Any, name: str | None) -> None:
     """Raises UserError for a solver of numbers where there are tokens, and the other way round."""
-    known = {GAUSSIAN: SOLVERS, TOKENS: TOKEN_SOLVERS}[run.family]
+    known = {GAUSSIAN: SOLVERS, TOKENS: TOKEN_SOLVERS, MIXED: SOLVERS}[run.family]
     if name is not None and name not in known and name in (*SOLVERS, *TOKEN_SOLVERS):
         raise UserError(f"solver={name} does not walk {run.kind}. Write one of {', '.join(known)}, or leave it out.")

@@ -16,7 +16,7 @@ from scorefield.runs.conditions import asked as asked_of
 from scorefield.runs.conditions import usual as usual_of
 from scorefield.runs.sample import Progress, guided
 from scorefield.runs.tables import identity
-from scorefield.runs.tokens import refuse
+from scorefield.runs.tokens import refuse, refuse_mixed
 from scorefield.show.files import write_aside
 from scorefield.solvers import Table
 from scorefield.tuning import GRIDS, ROUND, STARTS, TEACHER_STEPS, TRIAL, TRIED, Look
@@ -76,6 +76,7 @@ def tune(
     seed and batch give the same file. A different table that stood there is renamed, not lost. Raises UserError for a
     weights file without a folder, steps < 2, guidance without classes.
     """
+    refuse_mixed(run, "A table holds the steps of numbers alone")
     refuse(run, "A table holds the steps of numbers", "Sample with fewer steps=, or another solver=.")
     counts = list(dict.fromkeys([steps] if isinstance(steps, int) else steps))
     if run.folder is None:

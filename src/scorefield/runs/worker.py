@@ -14,7 +14,8 @@ from torch import nn
 
 from scorefield.core import Rng
 from scorefield.data import Dataset
-from scorefield.runs import build, env, recipes, weights
+from scorefield.runs import build, coding, coding_stage, env, recipes, weights
+from scorefield.runs.classifying import is_classifier
 from scorefield.runs.conditions import standardised
 from scorefield.runs.disk import append
 from scorefield.runs.display import Display, DisplayFactory, Silent
@@ -28,6 +29,7 @@ from scorefield.show.files import write_aside
 from scorefield.show.grid import thumbnail
 from scorefield.training import Logged, PreviewDue, Saved, Squeezed, Started, Stopped, current_world, training_steps
 
+UNFINISHED = ("interrupted", "diverged")
 WEIGHTS = 7, 1  # numbers folded with the seed for the first weights
 
 
@@ -38,17 +40,26 @@ def worker(path: str, make_display: DisplayFactory) -> dict[str, Any]:
     folder = RunFolder(Path(path))
     config = folder.config()
     train = config["train"]
-    main = current_world(train["device"]).main
+    world = current_world(train["device"])
     found = reopen(folder, config)
     dataset = conditioned(found, config)
-    recorder = Recorder(folder, config, found, make_display() if main else Silent()) if main else None
+    display = make_display() if world.main else Silent()
+    codec, stage = build.codec(config), ""
+    if coding.quantised(config):
+        first = coding_stage.train(folder, config, found, display, world)
+        if first.reason in UNFINISHED:
+            return {"step": 0, "reason": first.reason, "message": first.message, "stage": coding_stage.CODEC}
+        stage = "" if first.reason == coding_stage.TRAINED else "diffusion"
+        codec = coding.load(config, folder, {}, world.device)
+        dataset = coding_stage.coded(folder, dataset, codec, train["flip"], world)
+    recorder = Recorder(folder, config, found, display, codec, stage) if world.main else None
     stopped = Stopped(0, "steps")
     for event in training_steps(
         initial(config),
         dataset,
-        build.codec(config),
+        coding.Codes() if coding.quantised(config) else codec,
         build.objective(config),
-        build.settings(config),
+        coding_stage.of_diffusion(folder, config),
         folder.checkpoints,
         device=train["device"],
         metadata=weights.metadata(config),
@@ -81,6 +92,8 @@ class Recorder:
     config: dict[str, Any]
     dataset: Dataset
     display: Display
+    codec: Any
+    stage: str = ""
     began: float = field(default_factory=monotonic)
     pictured: float = 0.0  # seconds spent on previews
     trackers: Trackers | None = None
@@ -92,8 +105,9 @@ class Recorder:
     def started(self, event: Started) -> None:
         self._forget_after(event.step)
         stored = self.folder.env()
-        notes = (*stored.get("notes", ()), *event.warnings)
-        self.display.started(Plan(self.config, stored.get("origins", {}), notes, self.folder.path, event.step))
+        notes = (*(() if self.stage else stored.get("notes", ())), *event.warnings)  # the first stage has told them
+        made = Plan(self.config, stored.get("origins", {}), notes, self.folder.path, event.step, self.stage)
+        self.display.started(made)
         self._say(f"started at step {event.step}" if event.step == 0 else f"resumed at step {event.step}")
         for sentence in (*event.decisions, *event.warnings):
             self._say(sentence)
@@ -107,6 +121,8 @@ class Recorder:
 
     def preview(self, event: PreviewDue) -> None:
         """Draw, unless nobody asked for previews by number and they have taken more than their share of the time."""
+        if is_classifier(self.config):
+            return
         asked = self.folder.env().get("origins", {}).get("train.preview_every") == "command line"
         started = monotonic()
         if asked or self.pictured <= recipes.PREVIEW_SHARE * (started - self.began):
@@ -115,7 +131,7 @@ class Recorder:
 
     def _preview(self, event: PreviewDue) -> None:
         device = next(event.denoiser.parameters()).device
-        run = Run(self.config, event.denoiser, build.codec(self.config), self.folder, event.step, device)
+        run = Run(self.config, event.denoiser, self.codec, self.folder, event.step, device)
         samples = run.preview(data=self.dataset)
         path = self.folder.preview_file(event.step)
         drawn = samples.save_picture(path, reference(self.dataset))

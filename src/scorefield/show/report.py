@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 
 from PIL import Image
 
 from .charts import loss_chart, whisker
-from .embed import data_uri, evenly
+from .embed import evenly
 from .files import write_aside
+from .html import code_block, document, figure, image, pair_table, paragraph
 from .numbers import with_error
 from .story import Frame, Metric, Report, read
 
@@ -34,34 +32,12 @@ def write_report(path: str | Path, report: Report) -> Path:
 
 def report_html(report: Report) -> str:
     """The page as text."""
-    style, script = (_asset(name) for name in ("report.css", "report.js"))
     parts = [(anchor, name, build(report)) for anchor, name, build in _SECTIONS]
-    shown = [(anchor, name, body) for anchor, name, body in parts if body]
-    links = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name, _ in shown)
-    sections = "".join(
-        f'<section id="{anchor}" aria-labelledby="{anchor}-title"><h2 id="{anchor}-title">{name}</h2>{body}</section>\n'
-        for anchor, name, body in shown
-    )
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_fingerprint(style)}'; script-src '{_fingerprint(script)}'"
-    )
-    return (
-        f'<!doctype html>\n<html lang="{escape(report.language)}">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f'<meta name="color-scheme" content="light dark">\n<meta name="generator" content="scorefield">\n'
-        f"<title>{escape(report.title)} · scorefield</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f'<div class="page">\n<header>\n<div class="top"><span>scorefield</span>'
-        f'<button type="button" class="scheme" aria-label="Change between light and dark">Dark</button></div>\n'
-        f"<h1>{escape(report.title)}</h1>\n{_paragraph(report.story, 'story')}{_facts(report.facts)}\n"
-        f'<nav aria-label="Sections">{links}</nav>\n</header>\n<main>\n{sections}</main>\n'
-        f"<footer>{escape(report.created) or 'Written by scorefield.'}</footer>\n</div>\n"
-        f"<script>{script}</script>\n</body>\n</html>\n"
-    )
+    return document(report.title, report.story, report.facts, parts, report.created, report.language)
 
 
 def _samples(report: Report) -> str:
-    picture = _figure(report.samples, "Samples of the trained model", report.samples_caption, _SAMPLES)
+    picture = figure(report.samples, "Samples of the trained model", report.samples_caption, _SAMPLES)
     return picture + _texts(report.texts, report.samples_caption)
 
 
@@ -105,7 +81,7 @@ def _metrics(report: Report) -> str:
     head = "<tr><th>Measure</th><th>This model</th><th>Floor</th><th></th><th>Reading</th></tr>"
     rows = "".join(map(_metric, report.metrics))
     table = f'<table class="metrics"><thead>{head}</thead><tbody>{rows}</tbody></table>'
-    return _paragraph(note, "muted") + table
+    return paragraph(note, "muted") + table
 
 
 def _metric(metric: Metric) -> str:
@@ -120,17 +96,28 @@ def _metric(metric: Metric) -> str:
     )
 
 
+def _bits(report: Report) -> str:
+    """What the bound on the likelihood is made of, for wide and for narrow screens."""
+    charts = [
+        (name, loss_chart(report.noises, report.bits, width=w, height=h, x_label="log σ/α", y_label="bits/dim"))
+        for name, w, h in (("wide", 760, 320), ("narrow", 380, 280))
+    ]
+    body = "".join(f'<div class="{name}">{chart}</div>' for name, chart in charts if chart)
+    caption = f"<figcaption>{escape(report.bits_caption)}</figcaption>"
+    return f'<figure class="chart">{body}{caption}</figure>' if body else ""
+
+
 def _averages(report: Report) -> str:
-    return _figure(report.averages, "Widths of the averaged weights", report.averages_caption, _DATA)
+    return figure(report.averages, "Widths of the averaged weights", report.averages_caption, _DATA)
 
 
 def _data(report: Report) -> str:
     notes = "".join(f"<li>{escape(note)}</li>" for note in report.data_notes)
     return (
-        _paragraph(report.data_story)
-        + _pairs(report.data_facts)
+        paragraph(report.data_story)
+        + pair_table(report.data_facts)
         + (f"<ul>{notes}</ul>" if notes else "")
-        + _figure(report.data_picture, "Examples of the real data", "Real data.", _DATA)
+        + figure(report.data_picture, "Examples of the real data", "Real data.", _DATA)
         + _texts(report.data_texts, "Real data.")
     )
 
@@ -147,21 +134,21 @@ def _config(report: Report) -> str:
     count = len(report.config)
     table = f'<table class="config"><tbody>{rows}</tbody></table>'
     details = f"<details><summary>{count} settings and where each came from</summary>{table}</details>" if rows else ""
-    return _code(report.command) + details
+    return code_block(report.command) + details
 
 
 def _versions(report: Report) -> str:
-    return _pairs(report.versions)
+    return pair_table(report.versions)
 
 
 def _python(report: Report) -> str:
-    return _code(report.python)
+    return code_block(report.python)
 
 
 def _citations(report: Report) -> str:
     items = "".join(f"<li><b>{escape(c.part)}</b>: {escape(c.text)}</li>" for c in report.citations)
     bibtex = "\n\n".join(dict.fromkeys(c.bibtex.strip() for c in report.citations if c.bibtex))
-    details = f"<details><summary>BibTeX</summary>{_code(bibtex)}</details>" if bibtex else ""
+    details = f"<details><summary>BibTeX</summary>{code_block(bibtex)}</details>" if bibtex else ""
     return f"<ul>{items}</ul>{details}" if items else ""
 
 
@@ -171,6 +158,7 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Report], str]], ...] = (
     ("history", "Samples over the training", _history),
     ("loss", "Loss", _loss),
     ("metrics", "How good it is", _metrics),
+    ("bits", "Bits per dimension, by noise", _bits),
     ("averages", "Averages of the weights", _averages),
     ("data", "The data", _data),
     ("python", "In Python", _python),
@@ -178,13 +166,6 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Report], str]], ...] = (
     ("versions", "Versions and machine", _versions),
     ("cite", "How to cite", _citations),
 )
-
-
-def _figure(image: Image.Image | None, words: str, caption: str, budget: int) -> str:
-    if image is None:
-        return ""
-    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f'<figure><div class="mat">{_image(image, words, budget, image.size)}</div>{below}</figure>'
 
 
 def _texts(texts: Sequence[str], caption: str) -> str:
@@ -216,40 +197,8 @@ def _shown(frame: Frame, budget: int, hidden: bool) -> str:
         return f'<pre class="text frame" {words}>{escape(frame.text)}</pre>'
     shrink = min(1.0, _FRAME_WIDTH / frame.image.width)
     size = (round(frame.image.width * shrink), round(frame.image.height * shrink))
-    return _image(_resized(frame.image, size), frame.caption, budget, size, hidden=hidden)
+    return image(_resized(frame.image, size), frame.caption, budget, size, hidden=hidden)
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
-
-
-def _image(image: Image.Image, words: str, budget: int, size: tuple[int, int], *, hidden: bool = False) -> str:
-    wide, high = size
-    attributes = f'alt="{escape(words)}" width="{wide}" height="{high}"{" hidden" if hidden else ""}'
-    return f'<img src="{data_uri(image, budget)}" {attributes}>'
-
-
-def _facts(facts: Sequence[tuple[str, str]]) -> str:
-    cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
-    return f'<dl class="facts">{cells}</dl>' if cells else ""
-
-
-def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
-    rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in pairs)
-    return f'<table class="pairs"><tbody>{rows}</tbody></table>' if rows else ""
-
-
-def _paragraph(words: str, name: str = "") -> str:
-    return f"<p{f' class={chr(34)}{name}{chr(34)}' if name else ''}>{escape(words)}</p>" if words else ""
-
-
-def _code(code: str) -> str:
-    return f'<pre tabindex="0"><code>{escape(code.strip())}</code></pre>' if code.strip() else ""
-
-
-def _asset(name: str) -> str:
-    return files("scorefield.show").joinpath("assets", name).read_text("utf-8")
-
-
-def _fingerprint(text: str) -> str:
-    return "sha256-" + b64encode(sha256(text.encode()).digest()).decode("ascii")

@@ -83,6 +83,8 @@ class Report:
     steps, losses    the loss curve, (N,) each.
     loss_caption     a sentence under it.
     metrics          measured numbers; metrics_note says how they were measured.
+    noises, bits     what noise around each log σ/α adds to the bits a dimension of the bound, (N,) each; bits_caption
+                     says of what and how surely.
     averages         a chart of widths of the averaged weights; averages_caption says which is best.
     data_story       a sentence about the data; data_facts (name, value) pairs; data_notes conversions made, in
                      sentences; data_picture a grid of real data, data_texts some of it where it is text.
@@ -108,6 +110,9 @@ class Report:
     loss_caption: str = ""
     metrics: Sequence[Metric] = ()
     metrics_note: str = ""
+    noises: Sequence[float] = ()
+    bits: Sequence[float] = ()
+    bits_caption: str = ""
     averages: Image.Image | None = None
     averages_caption: str = ""
     data_story: str = ""

@@ -25,6 +25,7 @@ from .grids import (
     Trailing,
     Uniform,
 )
+from .in_turn import AfterTokens, InTurn
 from .langevin import Langevin, PredictorCorrector, chain
 from .names import NAMES, TOKENS, named
 from .runge_kutta import RungeKutta
@@ -42,6 +43,7 @@ __all__ = [
     "NAMES",
     "TOKENS",
     "Adaptive",
+    "AfterTokens",
     "Analytic",
     "Ancestral",
     "AnnealedLangevin",
@@ -57,6 +59,7 @@ __all__ = [
     "Gibbs",
     "GottaGoFast",
     "Grid",
+    "InTurn",
     "Karras",
     "Knots",
     "Langevin",

@@ -74,6 +74,46 @@ def scaled_norm(error: Tensor, *sizes: Tensor, rtol: float, atol: float) -> Tens
     return norm.nan_to_num(math.inf, math.inf).cpu()
 
 
+class Walk(NamedTuple):
+    """Where each example is on its own clock: y (B, *D), the slope there, the position, the size to try next (B,)."""
+
+    y: Tensor
+    slope: Tensor
+    at: Tensor
+    size: Tensor
+
+
+def first_size(at: Tensor, rtol: float, pair: Pair) -> Tensor:
+    """The size of the first step (B,), on a clock whose unit changes a solution by a factor."""
+    return torch.full_like(at, 0.5 * rtol ** (1 / pair.order))
+
+
+def advance(
+    field: Field,
+    walk: Walk,
+    end: Tensor,
+    pair: Pair,
+    norm: Callable[[Tensor, Tensor], Tensor],
+    most: float = math.inf,
+) -> tuple[Walk, bool]:
+    """Every example tries a step of at most ``most`` toward ``end`` (B,), and takes it where ``norm(error, y there)``
+    (B,) is at most 1; and whether one of them finds no step small enough. Clocks rise."""
+    y, slope, at, size = walk
+    size = size.clamp_max(most)
+    whole = size >= end - at
+    h = torch.where(whole, end - at, size)  # 0 once arrived
+    there, after, error = pair_step(field, y, slope, at, h, pair)
+    off = norm(error, there)
+    taken = off <= 1
+    move = like(taken, y).bool()
+    idle, factor = at >= end, (0.9 * off.clamp_min(1e-10) ** (-1 / pair.order)).clamp(0.2, 10)
+    # a step cut short by the end says nothing against the size that was tried
+    size = torch.where(idle, size, torch.where(taken & whole, torch.maximum(size, h * factor), h * factor))
+    at = torch.where(taken, torch.where(whole, end, at + h), at)
+    stuck = bool((~taken & (size < SMALLEST)).any())
+    return Walk(torch.where(move, there, y), torch.where(move, after, slope), at, size), stuck
+
+
 @register("adaptive", "solver")
 @dataclass(frozen=True)
 class Adaptive:
@@ -134,27 +174,21 @@ class Adaptive:
             return denoiser(process.scales(t, y).alpha * y, t).mean - y
 
         lam, end = (process.log_ratio(u).expand(len(x)) for u in (start, stop))
-        size = torch.full_like(lam, 0.5 * self.rtol ** (1 / pair.order)) if memory is None else memory
+        size = first_size(lam, self.rtol, pair) if memory is None else memory
         y = x / process.schedule(start).alpha
-        slope, calls = field(y, lam), 1
-        while (lam < end).any():
+        walk, calls = Walk(y, field(y, lam), lam, size), 1
+
+        def norm(error: Tensor, there: Tensor) -> Tensor:
+            return scaled_norm(error, there, rtol=self.rtol, atol=self.atol)
+
+        while (walk.at < end).any():
             calls += len(pair.rows) - 1
             if calls > self.max_evaluations:
-                raise too_long(self, process.time(lam))
-            whole = size >= end - lam
-            h = torch.where(whole, end - lam, size)  # 0 once arrived
-            there, after, error = pair_step(field, y, slope, lam, h, pair)
-            norm = scaled_norm(error, there, rtol=self.rtol, atol=self.atol)
-            taken = norm <= 1
-            move = like(taken, y).bool()
-            y, slope = torch.where(move, there, y), torch.where(move, after, slope)
-            idle, factor = lam >= end, (0.9 * norm.clamp_min(1e-10) ** (-1 / pair.order)).clamp(0.2, 10)
-            lam = torch.where(taken, torch.where(whole, end, lam + h), lam)
-            # a step cut short by the end says nothing against the size that was tried
-            size = torch.where(idle, size, torch.where(taken & whole, torch.maximum(size, h * factor), h * factor))
-            if (~taken & (size < SMALLEST)).any():
-                raise too_small(self, process.time(lam[size.argmin()]))
-        return process.schedule(stop).alpha * y, size
+                raise too_long(self, process.time(walk.at))
+            walk, stuck = advance(field, walk, end, pair, norm)
+            if stuck:
+                raise too_small(self, process.time(walk.at[walk.size.argmin()]))
+        return process.schedule(stop).alpha * walk.y, walk.size
 
 
 def inner_times(process: Any, t: Tensor, s: Tensor, sigma_min: float) -> tuple[Tensor, Tensor]:

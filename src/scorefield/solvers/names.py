@@ -120,6 +120,12 @@ TOKENS: dict[str, Tokens] = {
     "remasking": Tokens(
         lambda eta=2.0: Remasking(eta, "rate"), "ancestral that masks tokens again at a rate eta", "masking", eta=True
     ),
+    "remasking-conf": Tokens(
+        lambda eta=1.0: Remasking(eta, "rescale", confident=True),
+        "ReMDM-conf: the least sure tokens again",
+        "masking",
+        eta=True,
+    ),
     "remasking-cap": Tokens(
         lambda eta=0.02: Remasking(eta), "ReMDM-cap: eta of the tokens a step", "masking", eta=True
     ),

@@ -151,6 +151,12 @@ def _rate(eta: float, odds: Odds) -> float:
     return min(eta * (odds.alpha_s - odds.alpha_t), odds.most)
 
 
+def _unmasked(process: Any, t: Tensor, s: Tensor) -> float:
+    """The probability that a mask comes off between t and s, (α_s − α_t)/(1 − α_t)."""
+    lost_t, lost_s = (process.keep.lost(as_time(u)).item() for u in (t, s))
+    return (lost_t - lost_s) / lost_t
+
+
 REMASKS: dict[str, Callable[[float, Odds], float]] = {"cap": _capped, "rescale": _rescaled, "rate": _rate}
 
 
@@ -163,13 +169,18 @@ class Remasking:
     It mends a model's mistakes, which Ancestral never looks at again. An exact belief makes none, and then more sites
     that move in a step only cost: ask for many steps. ``rule`` gives σ_t, at most σ_max = min(1, (1 − α_s)/α_t): cap,
     min(η, σ_max); rescale, η σ_max; rate, η (α_s − α_t), so that more steps do not mean more masks in all. ``span``
-    (low, high] are the times at which it remasks, as ReMDM-switch has it. η = 0 is Ancestral. Raises UserError for
-    another rule, η < 0 or above 1 where it is a probability, an empty span, and noise that does more than mask.
+    (low, high] are the times at which it remasks, as ReMDM-switch has it. η = 0 is Ancestral.
+
+    With ``confident`` (ReMDM-conf, ibid., section 4.1) σ_t is what all tokens of an example share, each by
+    softmax(−ψ), ψ the probability that its token had when its mask came off: at most one token an example and step is
+    masked again on average, the least sure first, and masks come off as in Ancestral. Raises UserError for another
+    rule, η < 0 or above 1 where it is a probability, an empty span, and noise that does more than mask.
     """
 
     eta: float = 0.02
     rule: str = "cap"
     span: tuple[float, float] = (0.0, 1.0)
+    confident: bool = False
 
     tabulates = False
 
@@ -186,12 +197,22 @@ class Remasking:
     def init(self, process: Any, times: Tensor) -> None:
         need_tokens(process, self, "keep", masking=True)
 
-    def step(self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: None, rng: Rng) -> tuple[Tensor, None]:
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Tensor | None, rng: Rng
+    ) -> tuple[Tensor, Tensor | None]:
         process, belief = denoiser.process, denoiser(x, t)
         again, shown = self.chances(process, t, s)
         u, masked = uniforms(x, rng), x == process.mask
-        x = redrawn(x, masked & (u < shown), belief.log_probs, rng)
-        return x.masked_fill(~masked & (u < again), process.mask), None
+        if not self.confident:
+            x = redrawn(x, masked & (u < shown), belief.log_probs, rng)
+            return x.masked_fill(~masked & (u < again), process.mask), None
+        sure = torch.ones_like(u) if memory is None else memory  # what was given from the beginning is sure
+        share = (-sure).masked_fill(masked, -torch.inf).flatten(1).softmax(1).nan_to_num(0.0).view(x.shape)
+        hidden = ~masked & (u < again * share)
+        off = masked & (u < _unmasked(process, t, s))
+        x = redrawn(x, off, belief.log_probs, rng)
+        told = _probability(belief.log_probs, x.clamp_max(process.classes - 1)).exp().to(sure)
+        return x.masked_fill(hidden, process.mask), torch.where(off, told, sure)
 
     def chances(self, process: Any, t: Tensor, s: Tensor) -> tuple[float, float]:
         """(σ_t, the probability that a mask comes off) of the step t → s."""

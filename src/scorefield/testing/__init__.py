@@ -6,6 +6,7 @@ Each ``check_*`` raises AssertionError with the object in its message. Run them 
 from .codecs import check_categories, check_codec
 from .denoisers import check_denoiser, check_guidance
 from .linear import AffineLaw, Endpoint, gaussian_endpoint, moment_error, table_law, weak_order
+from .operators import check_operator
 from .processes import check_discrete, check_keep, check_process, check_schedule
 from .solvers import check_solver, convergence_order
 
@@ -18,6 +19,7 @@ __all__ = [
     "check_discrete",
     "check_guidance",
     "check_keep",
+    "check_operator",
     "check_process",
     "check_schedule",
     "check_solver",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from .order import Order, coins, mirrored
 from .settings import Settings
 
 FLIPS = 0, 0  # three numbers make a seed of flips; two one of order, four of noise, five of dropout
+FRESH = 0, 1  # and three the noise of a codec that draws
 
 
 class Data(Protocol):
@@ -53,7 +54,8 @@ class Feed:
         one begins, x₀ and conditions."""
         raw, first = self._raw(position), self.world.rank * self.share
         for start in range(0, self.share, self.micro):
-            yield first + start, *self._encoded({name: t[start : start + self.micro] for name, t in raw.items()})
+            part = {name: t[start : start + self.micro] for name, t in raw.items()}
+            yield first + start, *self._encoded(part, position + first + start)
 
     def close(self) -> None:
         """End the reading thread."""
@@ -76,10 +78,18 @@ class Feed:
             batch = batch | {"x": mirrored(batch["x"], flip)}
         return {name: t.pin_memory() for name, t in batch.items()} if self._ahead else batch
 
-    def _encoded(self, raw: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _encoded(self, raw: dict[str, Tensor], position: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """``position`` is that of the first example, counted over all steps: a codec that draws has a generator for
+        each, whoever computes it."""
         if self.world.device.type == "mps" and raw["x"].dtype == torch.float64:  # of tables: it has no such numbers
             raw = raw | {"x": self.codec.encode(raw["x"])}
             return raw.pop("x").to(self.world.device), {name: t.to(self.world.device) for name, t in raw.items()}
         here = {name: t.to(self.world.device, non_blocking=True) for name, t in raw.items()}
         with torch.no_grad():
-            return self.codec.encode(here.pop("x")), here
+            x = here.pop("x")
+            if not getattr(self.codec, "draws", False):
+                return self.codec.encode(x), here
+            places = range(position, position + len(x))
+            rng = Rng.each(Rng.fold(self.settings.seed, *FRESH), places, self.world.device)
+            drawing: Any = self.codec
+            return drawing.encode(x, rng), here

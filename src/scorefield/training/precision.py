@@ -149,15 +149,15 @@ def _recompute(settings: Settings, possible: bool) -> tuple[bool, str]:
 def _layout(
     settings: Settings, device: torch.device, event: Sequence[int], precision: str, shard: bool
 ) -> tuple[bool, str]:
-    if len(event) != 3:
-        return False, "the data are not images"
+    if len(event) not in (2, 3):
+        return False, "the data are neither images nor signals"
     if settings.channels_last != "auto":
         return bool(settings.channels_last), "as asked"
     if shard:
         return False, "sharded weights lie as they are cut"
     if device.type == "cpu":
         if math.prod(event) < WORTH_LAYING:
-            return False, "images this small gain nothing by it"
+            return False, "examples this small gain nothing by it"
         return True, "the convolutions of this CPU read and write it without rearranging"
     if device.type != "cuda":
         return False, "it is the layout of GPU tensor cores"

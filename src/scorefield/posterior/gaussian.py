@@ -1,0 +1,220 @@
+"""Guidance that takes p(x₀ | x_t) for a Gaussian around x̂₀: ΠGDM, MMPS, TMPD, optimal covariances. Denoiser → denoiser.
+
+All are x̂₀ + (σ²/α) Jᵀ Aᵀ (A C Aᵀ + std² I)⁻¹ (y − A x̂₀), J = ∂x̂₀/∂x_t, and differ in the covariance C of x₀ given x_t.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..belief import Moments
+from ..core import Denoiser, like
+from ..errors import UserError
+from ..guidance.tilted import View, differentiable, view
+from ..operators import Measurement, cg
+from .requirements import require, std_of
+from .spread import Spread
+from .tangent import FULL, Isotropic, Tangent, solve_positive, tangent
+
+
+@dataclass(frozen=True, eq=False)
+class PiGDM:
+    """ΠGDM: C = r² I, r² = v s²/(v + s²), s = σ/α, as if x₀ were normal with variance ``variance`` v in every direction
+    (Song et al. 2023, eq. 7–8).
+
+    **Exact for Gaussian priors of covariance v I**, with any linear measurement; otherwise heuristic: v is best the
+    variance of the data. The weight is Bayes' (on exact measurements x̂₀ + Jᵀ A⁺(y − A x̂₀)/α); the much larger one of
+    the authors' code is ``PublishedPiGDM``. std may be 0. One evaluation, with gradient. Raises UserError for v ≤ 0,
+    operators that are not linear, noise that is not Gaussian.
+    """
+
+    inner: Denoiser
+    measurement: Measurement
+    variance: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(self.measurement, self, "linear", "gaussian noise")
+        check_variance(self.variance)
+
+    @property
+    def process(self) -> Any:
+        return self.inner.process
+
+    @cached_property
+    def _solved(self) -> Isotropic:
+        return Isotropic(self.measurement.operator, std_of(self.measurement))
+
+    def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
+        with differentiable():
+            seen = view(self.inner, x, t, self, **cond)
+            level2 = (-2 * self.process.log_ratio(seen.t)).exp()
+            spread = self.variance * level2 / (self.variance + level2)
+            residual = self.measurement.residual(seen.mean.detach())
+            return moved(self.process, seen, self._solved(residual, spread))
+
+
+def moved(process: Any, seen: View, weights: Tensor) -> Moments:
+    """x̂₀ + (σ²/α) Jᵀ weights, weights (B, *D)."""
+    return seen.settled(_gain(process, seen) * seen.pull(seen.mean, weights))
+
+
+def _gain(process: Any, seen: View) -> Tensor:
+    """σ²/α, ready to multiply x."""
+    alpha, sigma = process.scales(seen.t, seen.x)
+    return sigma**2 / alpha
+
+
+@dataclass(frozen=True, eq=False)
+class MMPS:
+    """Moment matching: C = (σ²/α) ∂x̂₀/∂x_t, the covariance that the denoiser itself implies (Rozet et al. 2024, eq.
+    18–20; with all of C also the TMPD of Boys et al. 2023).
+
+    **Exact for Gaussian priors** when the system is solved in full, which happens where y has at most 64 numbers
+    (``iterations`` None): M backward passes an evaluation. Else ``iterations`` of conjugate gradients, 5 by default and
+    one in the paper, each a backward pass, and one more. On priors of many modes the spread is right and the masses of
+    the modes are not; ``smc`` mends that. An operator that is not linear is linearised at x̂₀. std may be 0.
+
+    Networks have no symmetric Jacobian: the full solve takes the symmetric and positive part, conjugate gradients stop
+    where the curvature is not positive. Raises UserError for iterations < 1, noise that is not Gaussian, operators
+    without gradient.
+    """
+
+    inner: Denoiser
+    measurement: Measurement
+    iterations: int | None = None
+
+    def __post_init__(self) -> None:
+        require(self.measurement, self, "differentiable", "gaussian noise")
+        if self.iterations is not None and self.iterations < 1:
+            raise UserError(f"MMPS needs at least 1 iteration, or None to choose, got {self.iterations}.")
+
+    @property
+    def process(self) -> Any:
+        return self.inner.process
+
+    def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
+        with differentiable():
+            seen = view(self.inner, x, t, self, **cond)
+            mean = seen.mean.detach()
+            near, residual = tangent(self.measurement.operator, mean), self.measurement.residual(mean)
+            if self.iterations is None and near.dim <= FULL:
+                return seen.settled(full_shift(self.process, seen, near, residual, std_of(self.measurement)))
+            gain, var = _gain(self.process, seen), std_of(self.measurement) ** 2
+
+            def covariance(v: Tensor) -> Tensor:
+                return var * v + near.forward(gain * seen.pull(seen.mean, near.back(v), more=True))
+
+            solved = cg(covariance, residual, self.iterations or 5)
+            return moved(self.process, seen, near.back(solved))
+
+
+def full_shift(process: Any, seen: View, near: Tangent, residual: Tensor, std: float) -> Tensor:
+    """C Aᵀ (A C Aᵀ + std² I)⁻¹ r with C = (σ²/α) J, in M backward passes and without another: what those gave is
+    combined."""
+    rows, gain = near.rows(residual), _gain(process, seen)  # (B, M, D)
+    last = near.dim - 1
+    columns = [gain * seen.pull(seen.mean, rows[:, i].view_as(seen.x), more=i < last) for i in range(near.dim)]
+    spread = torch.stack(columns, 1).flatten(2)  # C Aᵀ, (B, M, D)
+    solved = solve_positive(rows @ spread.mT, std, residual.flatten(1))
+    return (solved[:, None] @ spread)[:, 0].view_as(seen.x)
+
+
+@dataclass(frozen=True, eq=False)
+class TMPD:
+    """Tweedie moment projection: the covariance of ``MMPS``, of which ``rows`` takes the row sums of A C Aᵀ for a
+    diagonal (Boys et al. 2023, section 3.3), two backward passes for any measurement. Row sums may be far too small, so
+    no step goes beyond where it is nearest to y; the exact one never does.
+
+    **Exact for Gaussian priors** in full, **heuristic** with row sums, which are right when the rows are nearly
+    independent of each other, as pixels are. ``rows`` None: in full where y has at most 64 numbers. std may be 0.
+    Raises UserError for noise that is not Gaussian and operators without gradient.
+    """
+
+    inner: Denoiser
+    measurement: Measurement
+    rows: bool | None = None
+
+    def __post_init__(self) -> None:
+        require(self.measurement, self, "differentiable", "gaussian noise")
+
+    @property
+    def process(self) -> Any:
+        return self.inner.process
+
+    def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
+        std = std_of(self.measurement)
+        with differentiable():
+            seen = view(self.inner, x, t, self, **cond)
+            mean = seen.mean.detach()
+            near, residual = tangent(self.measurement.operator, mean), self.measurement.residual(mean)
+            if self.rows is False or (self.rows is None and near.dim <= FULL):
+                return seen.settled(full_shift(self.process, seen, near, residual, std))
+            ones = near.back(torch.ones_like(residual))
+            sums = near.forward(_gain(self.process, seen) * seen.pull(seen.mean, ones, more=True))
+            var = (sums.clamp_min(0) + std**2).clamp_min(torch.finfo(sums.dtype).tiny ** 0.5)
+            shift = _gain(self.process, seen) * seen.pull(seen.mean, near.back(residual / var))
+            return seen.settled(like(nearest(near.forward(shift), residual), shift) * shift)
+
+
+@dataclass(frozen=True, eq=False)
+class OptimalCovariance:
+    """C = r_t² I with the mean squared error of the denoiser itself, r_t² = E‖x₀ − x̂₀‖²/D (Peng et al. 2024, section
+    4.2), or C = diag(variance of the belief) where the model knows it (their section 4.1).
+
+    **Exact for Gaussian priors of covariance c I**; otherwise heuristic: the spread comes out better than ΠGDM's, the
+    masses of modes do not. ``spread`` is what ``spread_of(denoiser, data, rng)`` measures once; without it the inner
+    denoiser must give variances (``law.denoiser(process, variance=True)``, or a network that learned them). std may
+    be 0. One evaluation, with gradient. Raises UserError where it has neither, for operators that are not linear and
+    noise that is not Gaussian.
+    """
+
+    inner: Denoiser
+    measurement: Measurement
+    spread: Spread | None = None
+
+    def __post_init__(self) -> None:
+        require(self.measurement, self, "linear", "gaussian noise")
+
+    @property
+    def process(self) -> Any:
+        return self.inner.process
+
+    @cached_property
+    def _solved(self) -> Isotropic:
+        return Isotropic(self.measurement.operator, std_of(self.measurement))
+
+    def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
+        with differentiable():
+            seen = view(self.inner, x, t, self, **cond)
+            residual = self.measurement.residual(seen.mean.detach())
+            if self.spread is not None:
+                level = (-self.process.log_ratio(seen.t)).exp()
+                return moved(self.process, seen, self._solved(residual, self.spread(level)))
+            var = seen.settled().var
+            if var is None:
+                raise UserError(
+                    "OptimalCovariance needs to know how uncertain the denoiser is, and this one gives no variance. "
+                    "Measure it once: OptimalCovariance(denoiser, measurement, spread_of(denoiser, data, rng))."
+                )
+            operator, noise = self.measurement.operator, std_of(self.measurement) ** 2
+            var = var.expand_as(seen.x)
+            solved = cg(lambda v: noise * v + operator(var * operator.adjoint(v)), residual)
+            return moved(self.process, seen, operator.adjoint(solved))
+
+
+def nearest(change: Tensor, residual: Tensor) -> Tensor:
+    """The share of a shift that may be taken, (B,) in [0, 1]: not beyond the place on its line where A x is nearest to
+    y. ``change`` (B, *M) is what the shift does to A x."""
+    along, square = ((change * other).flatten(1).sum(1) for other in (residual, change))
+    return torch.where(square > 0, along / torch.where(square > 0, square, 1.0), 1.0).clamp(0, 1)
+
+
+def check_variance(variance: float) -> None:
+    """Raises UserError for a variance that is none."""
+    if not 0 < variance < float("inf"):
+        raise UserError(f"variance, that of the data, must be above 0, got {variance}.")

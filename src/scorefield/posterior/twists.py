@@ -1,0 +1,187 @@
+"""What particles are told of the measurement before they are clean: p̃(y | x_t), and where it pulls them.
+
+Any positive p̃ leaves sequential Monte Carlo correct, since the true likelihood is in the last weight. A better one
+makes the weights more even, so that fewer particles do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..belief import Moments
+from ..core import Denoiser
+from ..errors import UserError
+from ..guidance.tilted import differentiable
+from ..operators import Measurement, Spectrum, matrix, spectrum_of
+from .requirements import require
+from .twist import Guided, Look
+
+LARGEST = 256  # numbers in a measurement whose covariance is computed: as many backward passes an evaluation
+
+
+def pulled(
+    log_twist: Callable[[Tensor, Tensor, Any], Tensor], denoiser: Denoiser, x: Tensor, t: Tensor, cond: dict[str, Any]
+) -> Look:
+    """The look of any differentiable log p̃ (x_t, t, belief) ↦ (B,): shift = σ²/α ∇_{x_t} log p̃, through the
+    network."""
+    alpha, sigma = denoiser.process.scales(t, x)
+    with differentiable():
+        leaf = x.detach().requires_grad_()
+        belief = checked(denoiser(leaf, t, **cond))
+        value = log_twist(leaf, t, belief)
+        (gradient,) = torch.autograd.grad(value.sum(), leaf)
+    return Look(belief.mean.detach(), sigma**2 / alpha * gradient, value.detach().double())
+
+
+def checked(belief: Any) -> Any:
+    """The belief itself. Raises UserError when it is no graph over x_t."""
+    if not belief.mean.requires_grad:
+        raise UserError(
+            "particles are guided along the gradient of the denoiser, and this one gives beliefs that have none. Use "
+            "twist='mcgdiff' (method mcgdiff), which needs no gradients."
+        )
+    return belief
+
+
+@dataclass(frozen=True, eq=False)
+class LikelihoodTwist(Guided):
+    """p̃ = exp f(x_t, t, belief) for any differentiable f (B,) in nats: a noise-aware classifier, an energy, CLIP. At t
+    = 0 f is the true log-likelihood of x₀: it is asked with t = 0 and a belief that is sure of x₀ (TDS for classes: Wu
+    et al. 2023, section 3.3)."""
+
+    f: Callable[[Tensor, Tensor, Any], Tensor]
+
+    def look(self, denoiser: Denoiser, x: Tensor, t: Tensor, rows: Tensor, cond: dict[str, Any]) -> Look:
+        return pulled(self.f, denoiser, x, t, cond)
+
+    def last(self, x0: Tensor, rows: Tensor) -> Tensor:
+        return self.f(x0, torch.zeros((), dtype=torch.float64), Moments(x0)).double()
+
+
+@dataclass(frozen=True, eq=False)
+class TemperedTwist(Guided):
+    """p̃ = p(y | x̂)^{α²/(α² + σ²)}: weaker where x̂ is vague, and true at the end. For any likelihood that can be
+    differentiated: Poisson counts, phase retrieval. Weights are less even than with ``MMPSTwist``."""
+
+    measurement: Measurement
+
+    def look(self, denoiser: Denoiser, x: Tensor, t: Tensor, rows: Tensor, cond: dict[str, Any]) -> Look:
+        measurement, share = _row(self.measurement, rows), torch.sigmoid(2 * denoiser.process.log_ratio(t)).item()
+        return pulled(lambda x, t, belief: share * measurement.log_likelihood(belief.mean), denoiser, x, t, cond)
+
+    def last(self, x0: Tensor, rows: Tensor) -> Tensor:
+        return _row(self.measurement, rows).log_likelihood(x0).double()
+
+
+@dataclass(frozen=True, eq=False)
+class PiGDMTwist(Guided):
+    """p̃ = N(y; A x̂, std² I + r² A Aᵀ), r² = v s²/(v + s²), s = σ/α, as if x₀ had variance ``variance`` v in every
+    direction (Song et al. 2023, ΠGDM; the twist of Wu et al. 2023 for linear measurements). One backward pass.
+
+    Needs a linear operator with a spectrum and noise with a std > 0.
+    """
+
+    measurement: Measurement
+    variance: float = 1.0
+    spectrum: Spectrum = field(init=False)
+
+    def __post_init__(self) -> None:
+        deviation(self.measurement)
+        object.__setattr__(self, "spectrum", spectrum_of(self.measurement.operator))
+
+    def look(self, denoiser: Denoiser, x: Tensor, t: Tensor, rows: Tensor, cond: dict[str, Any]) -> Look:
+        alpha, sigma = denoiser.process.schedule(t)
+        level2 = ((sigma / alpha) ** 2).item()
+        widened = level2 * self.variance / (level2 + self.variance)
+
+        def log_twist(x: Tensor, t: Tensor, belief: Any) -> Tensor:
+            residual = _row(self.measurement, rows).residual(belief.mean)
+            along, std = self.spectrum.to_u(residual), deviation(self.measurement)
+            values = self.spectrum.values.to(x)
+            var, dim = std**2 + widened * values**2, prod(self.measurement.operator.measured)
+            across = (residual.flatten(1).square().sum(1) - along.square().sum(1)).clamp_min(0) / std**2
+            rest = (dim - self.spectrum.rank) * math.log(std**2) + dim * math.log(2 * math.pi)
+            return -0.5 * ((along.square() / var).sum(1) + across + var.log().sum() + rest)
+
+        return pulled(log_twist, denoiser, x, t, cond)
+
+    def last(self, x0: Tensor, rows: Tensor) -> Tensor:
+        return _row(self.measurement, rows).log_likelihood(x0).double()
+
+
+@dataclass(frozen=True, eq=False)
+class MMPSTwist(Guided):
+    """p̃ = N(y; A x̂, std² I + A Cov[x₀ | x_t] Aᵀ) with the model's own covariance, Cov = (σ²/α) ∂x̂/∂x_t (Rozet et al.
+    2024; Boys et al. 2023). Exact for Gaussian priors. M backward passes for a measurement of M numbers.
+
+    The covariance of a network need not be symmetric or positive: it is symmetrised and its negative part left out.
+    Operators that are not linear are linearised at x̂. Needs noise with a std > 0 and at most 256 numbers in y.
+    """
+
+    measurement: Measurement
+    rows_of_A: Tensor | None = field(init=False)  # (M, *D) where A is linear
+
+    def __post_init__(self) -> None:
+        deviation(self.measurement)
+        operator, dim = self.measurement.operator, prod(self.measurement.operator.measured)
+        if dim > LARGEST:
+            raise UserError(
+                f"the twist 'mmps' computes the covariance of y, which has {dim} numbers; at most {LARGEST} are "
+                "allowed. Use twist='pigdm', or the method 'mmps', which needs no covariance."
+            )
+        A = matrix(operator).unflatten(1, operator.event) if operator.linear else None
+        object.__setattr__(self, "rows_of_A", A)
+
+    def look(self, denoiser: Denoiser, x: Tensor, t: Tensor, rows: Tensor, cond: dict[str, Any]) -> Look:
+        alpha, sigma = denoiser.process.scales(t, x)
+        with differentiable():
+            leaf = x.detach().requires_grad_()
+            mean = checked(denoiser(leaf, t, **cond)).mean
+            A = self._rows_of(mean.detach())
+            # (B, M, *D): Cov Aᵀ eᵢ for each row of A
+            columns = [_pull(mean, leaf, A[:, i].expand_as(mean), i + 1 < A.shape[1]) for i in range(A.shape[1])]
+        spread, mean = (sigma**2 / alpha * torch.stack(columns, 1)).flatten(2), mean.detach()
+        covariance = torch.einsum("bmd,bnd->bmn", A.to(x).flatten(2).expand(len(x), -1, -1), spread)
+        values, vectors = torch.linalg.eigh(0.5 * (covariance + covariance.mT).double())
+        values = values.clamp_min(0) + deviation(self.measurement) ** 2
+        along = torch.einsum("bmn,bm->bn", vectors, _row(self.measurement, rows).residual(mean).flatten(1).double())
+        log_twist = -0.5 * (along.square() / values + values.log() + math.log(2 * math.pi)).sum(1)
+        solved = torch.einsum("bmn,bn->bm", vectors, along / values)
+        shift = torch.einsum("bm,bmd->bd", solved.to(x), spread).view_as(x)
+        return Look(mean, shift, log_twist)
+
+    def last(self, x0: Tensor, rows: Tensor) -> Tensor:
+        return _row(self.measurement, rows).log_likelihood(x0).double()
+
+    def _rows_of(self, mean: Tensor) -> Tensor:
+        """The rows of A, or of its derivative at the mean, (1 | B, M, *D)."""
+        if self.rows_of_A is not None:
+            return self.rows_of_A.to(mean)[None]
+        with differentiable():
+            leaf = mean.detach().requires_grad_()
+            y = self.measurement.operator(leaf).flatten(1)
+            rows = [_pull(y, leaf, unit.expand_as(y), True) for unit in torch.eye(y.shape[1]).to(y)]
+        return torch.stack(rows, 1)
+
+
+def deviation(measurement: Measurement) -> float:
+    """The standard deviation of the noise. Raises UserError where it has none above 0."""
+    require(measurement, "a Gaussian twist", "noise > 0", "deviation")
+    return measurement.noise.std or 0.0
+
+
+def _pull(y: Tensor, x: Tensor, weight: Tensor, again: bool) -> Tensor:
+    """Jᵀ weight, of the shape of x."""
+    return torch.autograd.grad(y, x, weight, retain_graph=again)[0]
+
+
+def _row(measurement: Measurement, rows: Tensor) -> Measurement:
+    """The measurement with a row of y for each of the examples."""
+    return measurement if len(measurement.y) == 1 else measurement.rows(rows)

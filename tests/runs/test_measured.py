@@ -1,0 +1,148 @@
+"""What the words of `edit` mean: operators, noise, and what the picture is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import scorefield
+from scorefield.errors import UserError
+from scorefield.operators import GaussianNoise, PoissonNoise
+from scorefield.runs.measured import NOISE, given_of, noise_of, operator_of
+from scorefield.runs.restored import consistency
+
+
+@pytest.fixture(scope="module")
+def run(finished_digits: Path) -> Any:
+    return scorefield.load(finished_digits / "digits")
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (1, 8, 8), dtype=np.uint8)
+
+
+def given(run: Any, picture: Any, y: Any = None, taken: str | None = None, noise: Any = None, **asked: Any) -> Any:
+    return given_of(run, picture, y, taken, 0, noise, asked)
+
+
+def encoded(run: Any, picture: np.ndarray) -> torch.Tensor:
+    return run.codec.encode(torch.from_numpy(picture)[None])
+
+
+def test_of_a_mask_the_picture_is_what_is_known(run, picture, tmp_path: Path):
+    """White is painted: y is the picture under black, without noise added, and the rest is not looked at."""
+    white = np.zeros((8, 8), np.uint8)
+    white[:, 5:] = 255
+    Image.fromarray(white).save(tmp_path / "mask.png")
+    other = picture.copy()
+    other[:, :, 5:] = 7
+    ours, theirs = (given(run, x, mask=tmp_path / "mask.png") for x in (picture, other))
+    assert torch.equal(ours.measurement.y, theirs.measurement.y) and ours.truth is None
+    assert torch.equal(ours.measurement.y[0], encoded(run, picture)[0, 0, :, :5].flatten())
+    assert ours.seen.shape == (4, 8, 8) and (ours.seen[3, :, 5:] == 0).all() and (ours.seen[3, :, :5] == 255).all()
+    assert consistency(ours.measurement, encoded(run, picture)).value == 0
+
+
+def test_of_super_resolution_the_size_says_what_the_picture_is(run, picture):
+    clean = given(run, picture, super=4, noise=0.1)
+    assert torch.equal(clean.truth, encoded(run, picture)) and "is clean: it was measured first" in clean.note
+    residual = clean.measurement.residual(clean.truth)
+    assert 0 < residual.abs().max() < 0.5  # five standard deviations of the noise that was added
+    small = np.full((1, 2, 2), 128, np.uint8)
+    measured = given(run, small, super=4)
+    assert measured.truth is None and torch.equal(measured.measurement.y, encoded(run, small))
+    assert f"noise={NOISE:g} was chosen" in measured.note and measured.measurement.noise.std == NOISE
+
+
+def test_where_both_fit_the_picture_is_what_was_measured_unless_told(run, picture):
+    blurred = given(run, picture, blur=1.0)
+    assert torch.equal(blurred.measurement.y, encoded(run, picture)) and "taken=clean" in blurred.note
+    clean = given(run, picture, taken="clean", blur=1.0, noise=0.0)
+    assert torch.equal(clean.measurement.y, operator_of(run, {"blur": 1.0})[0](encoded(run, picture)))
+
+
+def test_y_and_an_operator_of_ones_own(run, picture, tmp_path: Path):
+    file = tmp_path / "own.py"
+    file.write_text("def A(x):\n    return x.mean(-1)\n\ndef B(x):\n    return x.clamp(min=0)\n\nC = 3\n")
+    np.save(tmp_path / "y.npy", np.zeros((1, 8)))
+    found = given(run, picture, tmp_path / "y.npy", operator=f"{file}:A", noise=0.05)
+    assert found.measurement.operator.linear and found.measurement.y.dtype == torch.float32
+    assert torch.equal(found.truth, encoded(run, picture))
+    assert not operator_of(run, {"operator": f"{file}:B"})[0].linear
+    in_python = operator_of(run, {"operator": lambda x: x.mean(-1)})[0]
+    assert tuple(in_python.measured) == (1, 8)
+    with pytest.raises(UserError, match=r"y\.npy has shape \(1, 8\), but the operator gives \(1, 2, 2\)"):
+        given(run, None, tmp_path / "y.npy", super=4)
+    np.save(tmp_path / "bad.npy", np.full((1, 8), np.nan))
+    with pytest.raises(UserError, match="y must be finite"):
+        given(run, None, tmp_path / "bad.npy", operator=f"{file}:A")
+    for word, sentence in (("D", "has no 'D'"), ("C", "cannot be used")):
+        with pytest.raises(UserError, match=sentence):
+            operator_of(run, {"operator": f"{file}:{word}"})
+    file.write_text("def A(x:\n")
+    with pytest.raises(UserError, match=r"cannot be used .SyntaxError"):
+        operator_of(run, {"operator": f"{file}:A"})
+
+
+def test_several_measurements_are_done_in_turn(run, picture):
+    made, words = operator_of(run, {"super": 2, "blur": 1.0})
+    blur, small = (operator_of(run, {name: value})[0] for name, value in (("blur", 1.0), ("super", 2)))
+    x = encoded(run, picture)
+    torch.testing.assert_close(made(x), small(blur(x)))
+    assert words == "blur=1.0 super=2"
+
+
+def test_noise_by_name(run):
+    assert noise_of("0.05")[0] == GaussianNoise(0.05) and noise_of(0.0)[0].std == 0
+    assert noise_of("poisson:30")[0] == PoissonNoise(30.0) and noise_of(PoissonNoise(2.0))[0] == PoissonNoise(2.0)
+    with pytest.raises(UserError, match="no noise is called 'gausian'"):
+        noise_of("gausian:1")
+
+
+@pytest.mark.parametrize(
+    ("shape", "asked", "sentence"),
+    [
+        ((1, 8, 8), {}, "nothing says what was measured"),
+        ((1, 5, 5), {"super": 4}, r"the picture has 5×5 pixels, but 2×2 .what super=4 gives. or 8×8"),
+        ((1, 5, 5), {"operator": "half=left"}, "the picture has 5×5 pixels, but operator=half=left is about a picture"),
+        ((1, 8, 8), {"super": 3}, "super=3"),
+        ((1, 8, 8), {"operator": "radom=3"}, r"no operator is called 'radom'\. Did you mean 'random'"),
+        ((2, 8, 8), {"super": 4}, r"a picture is uint8 .1 or 3, H, W., got uint8 .2, 8, 8."),
+    ],
+)
+def test_what_does_not_fit_is_said_with_both_sizes(run, shape: tuple, asked: dict, sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        given(run, np.zeros(shape, np.uint8), **asked)
+
+
+def test_a_mask_of_another_size_is_said_with_both(run, picture, tmp_path: Path):
+    Image.new("L", (9, 8)).save(tmp_path / "mask.png")
+    with pytest.raises(UserError, match=r"the mask has 8x9 pixels, but an example has shape \(1, 8, 8\)"):
+        given(run, picture, mask=tmp_path / "mask.png")
+    with pytest.raises(UserError, match=r"nothing\.png does not exist"):
+        given(run, "nothing.png", super=4)
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"text\.png cannot be read as a picture"):
+        given(run, tmp_path / "text.png", super=4)
+
+
+def test_residuals_of_the_truth_are_those_of_the_noise(run):
+    """χ²/M of 64 numbers is 1 within 4 standard deviations, √(2/64) each: false alarms 6e-5; of other noises likewise,
+    with the spread that was promised for them."""
+    x = torch.zeros(1, 1, 8, 8) + 0.3
+    for noise in ("0.3", "laplace:0.2", "poisson:40"):
+        law = noise_of(noise)[0]
+        from scorefield.core import Rng
+        from scorefield.operators import Measurement
+
+        own = Measurement.of(x, operator_of(run, {"operator": lambda x: 2 * x})[0], law, Rng(1))
+        found = consistency(own, x)
+        assert abs(found.value - 1) < 4 * found.spread and found.ok, noise
+        far = consistency(own, x + 1)
+        assert not far.ok and "do not explain y" in far.sentence
