@@ -333,11 +333,12 @@ def page(kept: dict[str, Any]) -> str:
     lines = [
         "# Discrete diffusion on categories of every sort",
         "",
-        "Made by `python benchmarks/categories.py --data FOLDER` (CPU, 1 thread). Lower is better. Those of diffusion "
-        "are upper bounds on −log p; ± is a standard error over held-out examples, which contains that of the looks at "
-        "them. Every model reads these one by one, without what stands before them. The networks of a set were trained "
-        "for the same CPU time; those of diffusion have more parameters because they are told of the noise level, at "
-        "next to no arithmetic. Counts are smoothed by Witten and Bell's method; how many neighbours they look at is "
+        "Made by `python benchmarks/categories.py --data FOLDER`, some sets by runs of their own (--only), each on one "
+        "thread of a busy 2-core CPU. Lower is better. Those of diffusion are upper bounds on −log p; ± is a standard "
+        "error over held-out examples, which contains that of the looks at them. Every model reads these one by one, "
+        "without what stands before them. The networks of a set were trained for the same CPU time; those of diffusion "
+        "have more parameters because they are told of the noise level, at next to no arithmetic. Counts are smoothed "
+        "by Witten and Bell's method; how many neighbours they look at is "
         "chosen on the held-out examples, in their favour.",
     ]
     for one in (kept[name] for name in TASKS if name in kept):

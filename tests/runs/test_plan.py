@@ -121,8 +121,8 @@ def test_dotted_options_reach_their_section():
         ({"net.type": "resnet"}, r"config\.net\.type: no net is called 'resnet'\."),
         (
             {"model": "unet"},
-            r"model=unet learns images, signals and images of categories, but moons holds vectors of 2\. Write "
-            "model=mlp or ",
+            "model=unet learns images, signals, images of categories and regions of text, but moons holds vectors of "
+            r"2\. Write model=mlp or ",
         ),
         (
             {"mult": "1,2"},

@@ -75,7 +75,7 @@ def full(words: str = "words") -> Report:
         steps=range(30), losses=np.linspace(1, 0.1, 30),
         loss_caption=words, metrics=(Metric(words, 1.0, 0.1, 0.9, 0.1, n=words, features=words, reading=words),),
         metrics_note=words, data_story=words, data_facts=pair, data_notes=(words,), data_picture=image,
-        averages=image, averages_caption=words,
+        averages=image, averages_caption=words, noises=range(1, 31), bits=np.linspace(1, 0.1, 30), bits_caption=words,
         config=(Setting(words, words, words, words),), command=words, versions=pair, python=words,
         citations=(Citation(words, words, words),), created=words, language="en",
     )  # fmt: skip
@@ -92,7 +92,7 @@ def test_the_page_is_well_formed_and_holds_every_section() -> None:
     reader = parsed(report_html(full()))
     links = [a["href"] for tag, a in reader.tags if tag == "a"]
     anchors = [a["id"] for tag, a in reader.tags if tag == "section"]
-    assert links == [f"#{anchor}" for anchor in anchors] and len(anchors) == 11
+    assert links == [f"#{anchor}" for anchor in anchors] and len(anchors) == 12
     ids = [a["id"] for _, a in reader.tags if "id" in a]
     assert len(ids) == len(set(ids))
     assert all(a.get("alt") for tag, a in reader.tags if tag == "img")

@@ -73,7 +73,7 @@ def test_rectified_levels_are_even_on_every_schedule():
 def test_every_registered_grid_is_in_the_table_of_contents_and_survives_its_config():
     process = Gaussian(VP())
     examples = [*FROM_ONE, Leading(1000, 1), Listed((1.0, 0.4, 0.0)), Sigmas((3.0, 1.0, 0.0))]
-    assert {to_config(grid)["type"] for grid in examples} == set(names("grid"))
+    assert {to_config(grid)["type"] for grid in examples} == set(names("grid")) - {"in-turn"}  # of two processes
     assert {type(grid).__name__ for grid in examples} == set(grids.__all__) - {"Grid"}
     for grid in examples:
         again = from_config(to_config(grid), "grid")

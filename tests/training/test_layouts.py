@@ -63,8 +63,7 @@ def test_the_loss_does_not_know_how_it_was_computed() -> None:
     assert narrow == pytest.approx(plain, rel=2e-2)
 
 
-def test_channels_last_on_a_cpu_is_for_images_with_work_in_them() -> None:
+def test_channels_last_on_a_cpu_is_for_images_and_signals_with_work_in_them() -> None:
     chosen = lambda event: choose(Settings(steps=1), torch.device("cpu"), event).channels_last  # noqa: E731
-    assert [chosen(event) for event in ((3, 32, 32), (1, 28, 28), (1, 8, 8), (1, 1024), (2,))] == [True] * 2 + [
-        False
-    ] * 3
+    shapes = {(3, 32, 32): True, (1, 28, 28): True, (1, 1024): True, (1, 8, 8): False, (1, 64): False, (2,): False}
+    assert {event: chosen(event) for event in shapes} == shapes

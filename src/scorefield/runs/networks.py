@@ -28,8 +28,8 @@ KIND_WORDS = {
     "table": "tables",
     "text": "text",
     "categories": "images of categories",
-    "regions": "argmax flows of text",
-    "rows": "tables with categories",
+    "regions": "regions of text",
+    "rows": "tables",  # with categories
 }
 
 CODINGS = {"transformer": "numbers"}  # of a table, where the network has no tokens
@@ -54,7 +54,7 @@ def choose(dataset: Dataset, options: dict[str, Any]) -> str:
     model = recipes.MODELS[dataset.kind] if asked in (None, "auto") else asked
     if dataset.kind not in LEARNS[model]:
         shape = "×".join(map(str, dataset.shape))
-        *others, last = (KIND_WORDS[kind] for kind in LEARNS[model])
+        *others, last = dict.fromkeys(KIND_WORDS[kind] for kind in LEARNS[model])
         learns = f"{', '.join(others)} and {last}" if others else last
         fitting = [name for name, kinds in LEARNS.items() if dataset.kind in kinds]
         raise UserError(

@@ -68,9 +68,15 @@ def of_recipe() -> Schema:
         **_object(
             {key: text for key in recipe_files.TEXTS}
             | {"measured": {"anyOf": [{"const": recipe_files.UNMEASURED}, table]}}
-            | {"train": _object(own | {name: {"type": "object"} for name in SECTIONS})}
+            | {"train": _object(own | {name: _section(own.get(name)) for name in SECTIONS})}
         ),
     }
+
+
+def _section(option: Schema | None) -> Schema:
+    """A section of settings; where an option has the same name (``codec``), the value of that, too."""
+    table: Schema = {"type": "object"}
+    return table if option is None else {"anyOf": [option, table]}
 
 
 def _parts() -> Schema:
