@@ -61,6 +61,19 @@ def test_samples_are_the_same_whatever_the_batch_and_become_files(story: scorefi
         one.save(tmp_path / "still.html")
 
 
+def test_another_run_judges_samples(story: scorefield.Run, book: Path, tmp_path: Path):
+    """Its figure for held-out text is its own bound on it: the same text in other windows and other draws, within 5
+    standard errors (1e-6 false alarms); after eight steps a character costs less than twice log₂ of the alphabet."""
+    judged = story.evaluate(judge=story.folder.path, n=20, steps=3, metrics=["judged", "bits"], keep=False)
+    score = judged["judged"]
+    assert abs(score.floor - judged["bits"].value) < 5 * np.hypot(score.floor_se, judged["bits"].se)
+    assert score.n_fake == 20 and 0 < score.value < 2 * np.log2(story.tokens.classes)
+    (tmp_path / "other.txt").write_text("Quite another alphabet: 0123456789! " * 20)
+    other = scorefield.train(str(tmp_path / "other.txt"), length=16, runs=tmp_path, steps=1, **SMALL)
+    with pytest.raises(UserError, match="knows another alphabet or another length than"):
+        story.evaluate(judge=other, keep=False)
+
+
 @pytest.mark.parametrize("noise", ["masking", "uniform"])
 def test_edit_keeps_what_is_given(book: Path, noise: str, request: pytest.FixtureRequest):
     how = SMALL | {"length": 16, "runs": book.parent / "runs", "steps": 2, "preview": 0}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOADING = ("runs", "device", "ema")  # options of load
 COMPARING = ("against", "n", "metrics", "features", "reference", "save_stats", "seed")
 OTHER_STEPS = {"text": 256, "categories": 256}  # by kind: what is worth a second look; numbers need few
-MEASURING = (*COMPARING, "bits_per_dim", "steps", "solver", "guidance", "batch", "table")
+MEASURING = (*COMPARING, "bits_per_dim", "judge", "steps", "solver", "guidance", "batch", "table")
 
 
 def run(request: Request, console: Console) -> Outcome:

@@ -146,6 +146,12 @@ EVALUATE = Command(
                     common=True,
                 ),
                 Option(
+                    "judge",
+                    "str",
+                    None,
+                    "Of a run on text: another run on the same text, under which samples cost bits.",
+                ),
+                Option(
                     "save_stats",
                     "path",
                     None,

@@ -13,7 +13,7 @@ from torch import Tensor
 from scorefield.data import Dataset, conform, open_data
 from scorefield.errors import UserError
 from scorefield.metrics import Evaluation
-from scorefield.runs import likelihood, measuring, sets
+from scorefield.runs import judging, likelihood, measuring, sets
 from scorefield.runs.conditions import usual
 from scorefield.runs.disk import write_json
 from scorefield.runs.sample import Progress
@@ -36,6 +36,7 @@ def evaluate(
     save_stats: str | Path | None = None,
     seed: int = 0,
     bits_per_dim: bool = False,
+    judge: Any = None,
     keep: bool = True,
     progress: Progress | None = None,
     **walk: Any,
@@ -48,6 +49,7 @@ def evaluate(
     class frequencies never count as a fault. ``features`` and ``metrics`` as in ``scorefield.evaluate``; ``reference``
     is a .npz with mu and sigma, ``save_stats`` one to write about the training data (or ``against``), in the same
     features. ``bits_per_dim`` measures the likelihood of ``n`` examples instead, and draws no samples.
+    ``judge``, another run on the same text, bounds the bits of the samples of a run on text.
     ``keep`` stores evaluation.json (or likelihood.json) in the run folder.
     Raises UserError: nothing was held out, ``against`` is of another kind or shape, too few examples; before anything
     is drawn also for unknown metrics or features and for statistics that do not fit them.
@@ -57,7 +59,7 @@ def evaluate(
     if bits_per_dim:
         given = {"metrics": metrics, "features": features, "reference": reference, "save_stats": save_stats}
         return likelihood.bits_per_dim(run, real, train, n, seed, keep, given | walk)
-    wanted = measuring.Wanted(run, real, train, metrics, features, reference, seed)
+    wanted = measuring.Wanted(run, real, train, metrics, features, reference, seed, judge=judging.judge(run, judge))
     measured = measuring.of(wanted)
     world = sharing(walk.get("devices"), run.device)
     if save_stats is not None and world.main:

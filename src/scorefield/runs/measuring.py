@@ -24,6 +24,7 @@ from scorefield.runs import bounding, recipes, sets
 from scorefield.runs.accuracy import Accuracy
 from scorefield.runs.bounding import sites_of
 from scorefield.runs.classifying import is_classifier
+from scorefield.runs.judging import JUDGED, Judge
 from scorefield.runs.spread import batch_of, parts_of
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Wanted:
     reference: str | Path | None
     seed: int
     label: Tensor | None = None  # (n,) classes that the samples were asked for
+    judge: Judge | None = None
 
     @property
     def most(self) -> int:
@@ -160,12 +162,13 @@ class OfText:
         for name, value in given.items():
             if value is not None:
                 raise UserError(f"{name}={value} is for images and other numbers, but this is a run on text.")
-        known = (BITS, *TEXT)
+        drawn = (*TEXT, *([] if wanted.judge is None else [JUDGED]))
+        known = (BITS, *drawn)
         for name in wanted.metrics or ():
             if name not in known:
                 raise UserError(f"No metric {name!r} of text.{suggest(name, known)}")
         self.names = tuple(wanted.metrics or known)
-        self.samples = bool(set(self.names) & {*TEXT})
+        self.samples = bool(set(self.names) & {*drawn})
 
     def save(self, path: str | Path) -> None:
         """There are none."""
@@ -176,6 +179,8 @@ class OfText:
         wanted, unit = self.wanted, unit_of(self.wanted.run)
         found = [Bounds(wanted, unit)()] if BITS in self.names else []
         found += [] if samples is None else [s for s in self._of(samples) if s.name in self.names]
+        if samples is not None and wanted.judge is not None and JUDGED in self.names:
+            found.append(wanted.judge(samples.x, self.real, unit, wanted.seed))
         notes = (
             f"bits per {unit}: the model's own bound on held-out text, compared with training text. The other figures: "
             f"samples, compared with held-out text; what was learned from is the training text"
