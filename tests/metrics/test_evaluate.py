@@ -106,6 +106,7 @@ def test_labels_that_tell_nothing_leave_class_accuracy_out() -> None:
             evaluate(x, x, metrics=["class_accuracy"], **given)
 
 
+@pytest.mark.slow
 def test_large_sets_are_thinned_where_all_pairs_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("scorefield.metrics.evaluate")  # the package's attribute is the function
     monkeypatch.setattr(module, "MAX_ROWS", 5_500)

@@ -233,6 +233,7 @@ def assert_compiles(net: UNet, backend: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # the compiler's own warnings are not ours to mend
+@pytest.mark.slow
 def test_it_is_traced_as_one_graph() -> None:
     assert_compiles(build("adm"), "aot_eager")
 

@@ -15,6 +15,7 @@ from scorefield.export import parity
 from tests.cli.conftest import own_process
 
 
+@pytest.mark.slow
 def test_a_denoiser_runs_with_torch_alone(moons: Path):
     run = scorefield.load(moons)
     done = run.export()

@@ -47,6 +47,7 @@ def test_points_have_a_density_in_their_own_units(moons: Path):
     assert "Bits per dimension, by noise" in page and "what the bound pays" in page
 
 
+@pytest.mark.slow
 def test_images_have_bits_of_their_levels(finished_digits: Path):
     """A network that learned nothing says no more than that 64 pixels have 256 levels, and something near it."""
     run = scorefield.load(finished_digits / "digits")

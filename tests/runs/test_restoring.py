@@ -49,6 +49,7 @@ def exact(finished: Path) -> Any:
     return replace(run, denoiser=law.denoiser(run.process), config=config)
 
 
+@pytest.mark.slow
 def test_an_exact_sampler_passes_and_one_that_is_too_narrow_fails(exact, monkeypatch: pytest.MonkeyPatch):
     """MMPS is exact on Gaussian priors up to its steps (with 25 χ² is a fifth too large, and this test sees it); the
     verdict of an exact sampler is wrong once in a hundred seeds, and this is one of the others. The same with truths

@@ -158,6 +158,7 @@ def test_mlflow_takes_its_run_up_again(tmp_path: Path):
     assert ("image", "abc", "samples-00000002.png") in TOLD and TOLD[-1] == ("terminated", "abc")
 
 
+@pytest.mark.slow
 def test_tensorboard_files_hold_the_figures_and_forget_what_happens_again(tmp_path: Path):
     pytest.importorskip("tensorboard")
     folder = trained(tmp_path, tracker="tensorboard")
