@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,9 +12,31 @@ from PIL import Image
 
 import scorefield
 from scorefield.runs import report
+from scorefield.runs.display import Silent
 from scorefield.runs.samples import Samples
 
 TINY = {"channels": 16, "batch": 32, "log": 2, "save": 4, "preview": 4, "evaluate": False, "device": "cpu"}
+
+
+class Stopping(Silent):
+    """Presses Ctrl-C at a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def factory(self) -> Stopping:
+        return self
+
+    def saved(self, event: object) -> None:
+        if event.step == self.step:
+            os.kill(os.getpid(), 2)
+            self.step = -1
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """An 8×8 image of noise, (1, 8, 8)."""
+    return np.random.default_rng(0).integers(0, 256, (1, 8, 8), dtype=np.uint8)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,27 +12,11 @@ from safetensors.torch import load_file
 
 import scorefield
 from scorefield.errors import UserError
-from scorefield.runs.display import Silent
 from scorefield.runs.folder import RunFolder
 
-from .conftest import TINY
+from .conftest import TINY, Stopping
 
 CLASSIFIER = TINY | {"classifier": True}
-
-
-class _Stopping(Silent):
-    """Presses Ctrl-C at a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def factory(self) -> _Stopping:
-        return self
-
-    def saved(self, event: object) -> None:
-        if event.step == self.step:
-            os.kill(os.getpid(), 2)
-            self.step = -1
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +45,7 @@ def test_a_finished_classifier_has_everything(trained: Path):
 def test_resume_of_a_classifier_is_bit_exact(tmp_path: Path, blank_pictures: None):
     for name, stop_at in (("whole", None), ("twice", 4)):
         if stop_at:
-            display = _Stopping(stop_at).factory
+            display = Stopping(stop_at).factory
             scorefield.train("moons", runs=tmp_path / name, display=display, steps=8, **CLASSIFIER)
             assert RunFolder(tmp_path / name / "moons-classifier").state() == "interrupted"
         scorefield.train("moons", runs=tmp_path / name, steps=8, **CLASSIFIER)

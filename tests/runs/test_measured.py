@@ -22,11 +22,6 @@ def run(finished_digits: Path) -> Any:
     return scorefield.load(finished_digits / "digits")
 
 
-@pytest.fixture
-def picture() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (1, 8, 8), dtype=np.uint8)
-
-
 def given(run: Any, picture: Any, y: Any = None, taken: str | None = None, noise: Any = None, **asked: Any) -> Any:
     return given_of(run, picture, y, taken, 0, noise, asked)
 

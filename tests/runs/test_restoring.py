@@ -92,11 +92,6 @@ def digits(finished_digits: Path) -> Any:
     return scorefield.load(finished_digits / "digits")
 
 
-@pytest.fixture
-def picture() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (1, 8, 8), dtype=np.uint8)
-
-
 def test_restoring_writes_everything(digits, picture, tmp_path: Path):
     """Whatever the model is, the draws agree with what was measured: here half of the picture."""
     made = digits.edit(picture, 3, operator="half=right", noise=0.05, method="ddnm", steps=12)

@@ -19,7 +19,7 @@ from scorefield.runs.display import Silent
 from scorefield.runs.folder import RunFolder
 from scorefield.runs.lock import Lock
 
-from .conftest import TINY
+from .conftest import TINY, Stopping
 
 NOTES: list[str] = []
 
@@ -72,7 +72,7 @@ def test_config_comments_say_where_values_came_from(finished: Path):
 
 def test_resume_through_the_verb_is_bit_exact(tmp_path: Path, finished: Path):
     runs = tmp_path / "runs"
-    stop_at = _Stopping(4)
+    stop_at = Stopping(4)
     scorefield.train("moons", runs=runs, display=stop_at.factory, steps=8, **TINY)
     folder = RunFolder(runs / "moons")
     assert (folder.state(), folder.step()) == ("interrupted", 5)  # the step under way is finished, then saved
@@ -86,21 +86,6 @@ def test_resume_through_the_verb_is_bit_exact(tmp_path: Path, finished: Path):
         [r["loss"] for r in RunFolder(root / "moons").history() if r["event"] == "logged"] for root in (runs, finished)
     ]
     assert losses[0] == losses[1]
-
-
-class _Stopping(Silent):
-    """Presses Ctrl-C at a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def factory(self) -> _Stopping:
-        return self
-
-    def saved(self, event: object) -> None:
-        if event.step == self.step:
-            os.kill(os.getpid(), 2)
-            self.step = -1
 
 
 def test_the_same_command_returns_a_finished_run_and_more_steps_go_on(moons: Path):

@@ -14,6 +14,7 @@ from ..registry import register
 from .compare import Sight, divergence, rate_divergence, surprise, warped
 from .jumps import Jumps, Spectrum
 from .keep import Keep, Linear
+from .unmasked import Unmasked
 
 POSSIBLE = 1e-12  # q(x_t | x₀) below this is rounding of the spectrum: such an x₀ is ruled out
 FORMS = ("mixture", "product")
@@ -21,7 +22,7 @@ FORMS = ("mixture", "product")
 
 @register("markov", "process")
 @dataclass(frozen=True)
-class Markov:
+class Markov(Unmasked):
     """q(x_t | x_s) = exp(G log(α_s/α_t)) with the generator G of ``jumps``, site by site (D3PM: Austin et al. 2021,
     appendix A.2, in continuous time as Campbell et al. 2022, eq. 15).
 
@@ -37,21 +38,6 @@ class Markov:
     def classes(self) -> int:
         """K."""
         return self.jumps.classes
-
-    @property
-    def states(self) -> int:
-        """K: there is no mask."""
-        return self.jumps.classes
-
-    @property
-    def mask(self) -> None:
-        """There is none."""
-        return None
-
-    @property
-    def masked(self) -> float:
-        """The share of destroyed sites that is masked."""
-        return 0.0
 
     def log_ratio(self, t: Tensor) -> Tensor:
         """log α/(1 − α), as that of ``Discrete``."""

@@ -13,6 +13,7 @@ from ..core import Rng, as_time
 from ..errors import UserError, suggest
 from ..registry import register
 from .compare import divergence, surprise
+from .unmasked import Unmasked
 
 FORMS = ("mixture", "product")
 MOST = 2**27  # entries of the table of products: 1 GiB in float64
@@ -21,7 +22,7 @@ WHOLE = 1e-6  # how far from a step a time may lie, in steps
 
 @register("gaussian-steps", "process")
 @dataclass(frozen=True)
-class GaussianSteps:
+class GaussianSteps(Unmasked):
     """Step i of ``steps`` moves a category to j with probability ∝ exp(−4 (i − j)²/((K − 1)² β_i)), normalised over
     −K + 1 … K − 1, and keeps it otherwise (D3PM: Austin et al. 2021, appendix A.2.3), site by site; β_i runs evenly
     from ``first`` to ``last``, the published 1e-4 to 0.02.
@@ -49,21 +50,6 @@ class GaussianSteps:
                 f"{self.steps} steps of {self.classes} categories need a table of more than 1 GiB. Use fewer steps, or "
                 "Markov(GaussianJumps(...)), which keeps the shape and stores none."
             )
-
-    @property
-    def states(self) -> int:
-        """K: there is no mask."""
-        return self.classes
-
-    @property
-    def mask(self) -> None:
-        """There is none."""
-        return None
-
-    @property
-    def masked(self) -> float:
-        """The share of destroyed sites that is masked."""
-        return 0.0
 
     @cached_property
     def each(self) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -17,7 +18,7 @@ LUMA = (0.299, 0.587, 0.114)  # red, green, blue in ITU-R BT.601: what Pillow's 
 
 
 @dataclass(frozen=True, eq=False)
-class _Axes(Composes):
+class _Axes(Composes, ABC):
     """y = x multiplied along axis i by ``factors[i]`` (m_i, n_i) float64, or left alone where that is None. Its SVD is
     the Kronecker product of theirs, so no large matrix is ever made."""
 
@@ -26,9 +27,9 @@ class _Axes(Composes):
     differentiable = True
 
     @property
+    @abstractmethod
     def factors(self) -> tuple[Tensor | None, ...]:
         """A matrix for each axis of the event."""
-        raise NotImplementedError
 
     @cached_property
     def _kept(self) -> tuple[Kept | None, ...]:

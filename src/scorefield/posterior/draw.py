@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -91,7 +91,24 @@ def draw(
     if row.twist is None and particles is not None:
         raise UserError(f"the method {name} has no particles. Those that do: {', '.join(_with_particles())}.")
     how = _walked if row.twist is None else _weighed
-    return how(denoiser, measurement, n, name, steps or row.steps, seed, batch, particles or PARTICLES, progress, cond)
+    return how(
+        _Asked(denoiser, measurement, n, name, steps or row.steps, seed, batch, particles or PARTICLES, progress, cond)
+    )
+
+
+class _Asked(NamedTuple):
+    """What ``draw`` was asked for, with the method's own numbers where nothing was said."""
+
+    denoiser: Denoiser
+    measurement: Measurement
+    n: int
+    name: str
+    steps: int
+    seed: int
+    batch: int | None
+    particles: int
+    progress: Callable[[int, int], None] | None
+    cond: dict[str, Any]
 
 
 def chosen(measurement: Measurement) -> str:
@@ -119,73 +136,52 @@ def _with_particles() -> list[str]:
     return [name for name, row in METHODS.items() if row.twist is not None]
 
 
-def _walked(
-    denoiser: Denoiser,
-    measurement: Measurement,
-    n: int,
-    name: str,
-    steps: int,
-    seed: int,
-    batch: int | None,
-    particles: int,
-    progress: Callable[[int, int], None] | None,
-    cond: dict[str, Any],
-) -> Posterior:
+def _walked(asked: _Asked) -> Posterior:
     """Example by example, in batches."""
+    denoiser, measurement, n, steps = asked.denoiser, asked.measurement, asked.n, asked.steps
     if len(measurement.y) not in (1, n):
         raise UserError(f"y has {len(measurement.y)} rows for n={n} examples: give one row, or one for each.")
-    row, size = METHODS[name], min(n, batch or n)
+    row, size = METHODS[asked.name], min(n, asked.batch or n)
     assert row.walk is not None
     starts, counted, drawn = range(0, n, size), Counted(denoiser), []
     for turn, start in enumerate(starts):
         part = slice(start, min(start + size, n))
         indices = range(part.start, part.stop)
-        some, rng = measurement.rows(part), Rng.each(seed, indices)
+        some, rng = measurement.rows(part), Rng.each(asked.seed, indices)
         guided, solver = row.walk(counted, some)
         times = row.grid(denoiser.process, steps)
         like = measurement.y.new_empty(len(indices), *measurement.operator.event)
         x = noise_at(denoiser.process, times[0], like, rng)
-        given = {key: _some(key, value, part, n) for key, value in cond.items()}
+        given = {key: _some(key, value, part, n) for key, value in asked.cond.items()}
         for done, step in enumerate(trajectory(guided, x, times, solver=solver, rng=rng, **given)):
             x = step.x
-            if progress is not None:
-                progress(turn * steps + done, steps * len(starts))
+            if asked.progress is not None:
+                asked.progress(turn * steps + done, steps * len(starts))
         drawn.append(x.to(like.dtype))
-    return Posterior(torch.cat(drawn), name, counted.nfe // len(starts))
+    return Posterior(torch.cat(drawn), asked.name, counted.nfe // len(starts))
 
 
-def _weighed(
-    denoiser: Denoiser,
-    measurement: Measurement,
-    n: int,
-    name: str,
-    steps: int,
-    seed: int,
-    batch: int | None,
-    particles: int,
-    progress: Callable[[int, int], None] | None,
-    cond: dict[str, Any],
-) -> Posterior:
+def _weighed(asked: _Asked) -> Posterior:
     """By particles of one and the same y."""
-    if len(measurement.y) != 1:
+    if len(asked.measurement.y) != 1:
         raise UserError(
-            f"the method {name} draws from one posterior, but y has {len(measurement.y)} rows. Give them one by one, "
-            "or call scorefield.posterior.smc, which takes a population for each."
+            f"the method {asked.name} draws from one posterior, but y has {len(asked.measurement.y)} rows. Give them "
+            "one by one, or call scorefield.posterior.smc, which takes a population for each."
         )
-    populations = ceil(n / max(1, particles // 2))
+    populations = ceil(asked.n / max(1, asked.particles // 2))
     cloud = smc(
-        denoiser,
-        measurement,
-        particles,
-        steps=steps,
+        asked.denoiser,
+        asked.measurement,
+        asked.particles,
+        steps=asked.steps,
         replicates=populations,
-        twist=METHODS[name].twist or "",
-        seed=seed,
-        batch=batch,
-        progress=progress,
-        **cond,
+        twist=METHODS[asked.name].twist or "",
+        seed=asked.seed,
+        batch=asked.batch,
+        progress=asked.progress,
+        **asked.cond,
     )
-    return Posterior(cloud.resampled(n, seed), name, cloud.nfe, cloud)
+    return Posterior(cloud.resampled(asked.n, asked.seed), asked.name, cloud.nfe, cloud)
 
 
 class Counted:

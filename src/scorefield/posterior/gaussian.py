@@ -6,24 +6,24 @@ All are x̂₀ + (σ²/α) Jᵀ Aᵀ (A C Aᵀ + std² I)⁻¹ (y − A x̂₀),
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..belief import Moments
-from ..core import Denoiser, like
+from ..core import like
 from ..errors import UserError
 from ..guidance.tilted import View, differentiable, view
-from ..operators import Measurement, cg
+from ..operators import cg
+from .conditioned import Conditioned
 from .requirements import require, std_of
 from .spread import Spread
-from .tangent import FULL, Isotropic, Tangent, solve_positive, tangent
+from .tangent import FULL, Tangent, solve_positive, tangent
 
 
 @dataclass(frozen=True, eq=False)
-class PiGDM:
+class PiGDM(Conditioned):
     """ΠGDM: C = r² I, r² = v s²/(v + s²), s = σ/α, as if x₀ were normal with variance ``variance`` v in every direction
     (Song et al. 2023, eq. 7–8).
 
@@ -33,21 +33,11 @@ class PiGDM:
     operators that are not linear, noise that is not Gaussian.
     """
 
-    inner: Denoiser
-    measurement: Measurement
     variance: float = 1.0
 
     def __post_init__(self) -> None:
         require(self.measurement, self, "linear", "gaussian noise")
         check_variance(self.variance)
-
-    @property
-    def process(self) -> Any:
-        return self.inner.process
-
-    @cached_property
-    def _solved(self) -> Isotropic:
-        return Isotropic(self.measurement.operator, std_of(self.measurement))
 
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         with differentiable():
@@ -70,7 +60,7 @@ def _gain(process: Any, seen: View) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class MMPS:
+class MMPS(Conditioned):
     """Moment matching: C = (σ²/α) ∂x̂₀/∂x_t, the covariance that the denoiser itself implies (Rozet et al. 2024, eq.
     18–20; with all of C also the TMPD of Boys et al. 2023).
 
@@ -84,18 +74,12 @@ class MMPS:
     without gradient.
     """
 
-    inner: Denoiser
-    measurement: Measurement
     iterations: int | None = None
 
     def __post_init__(self) -> None:
         require(self.measurement, self, "differentiable", "gaussian noise")
         if self.iterations is not None and self.iterations < 1:
             raise UserError(f"MMPS needs at least 1 iteration, or None to choose, got {self.iterations}.")
-
-    @property
-    def process(self) -> Any:
-        return self.inner.process
 
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         with differentiable():
@@ -125,7 +109,7 @@ def full_shift(process: Any, seen: View, near: Tangent, residual: Tensor, std: f
 
 
 @dataclass(frozen=True, eq=False)
-class TMPD:
+class TMPD(Conditioned):
     """Tweedie moment projection: the covariance of ``MMPS``, of which ``rows`` takes the row sums of A C Aᵀ for a
     diagonal (Boys et al. 2023, section 3.3), two backward passes for any measurement. Row sums may be far too small, so
     no step goes beyond where it is nearest to y; the exact one never does.
@@ -135,16 +119,10 @@ class TMPD:
     Raises UserError for noise that is not Gaussian and operators without gradient.
     """
 
-    inner: Denoiser
-    measurement: Measurement
     rows: bool | None = None
 
     def __post_init__(self) -> None:
         require(self.measurement, self, "differentiable", "gaussian noise")
-
-    @property
-    def process(self) -> Any:
-        return self.inner.process
 
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         std = std_of(self.measurement)
@@ -162,7 +140,7 @@ class TMPD:
 
 
 @dataclass(frozen=True, eq=False)
-class OptimalCovariance:
+class OptimalCovariance(Conditioned):
     """C = r_t² I with the mean squared error of the denoiser itself, r_t² = E‖x₀ − x̂₀‖²/D (Peng et al. 2024, section
     4.2), or C = diag(variance of the belief) where the model knows it (their section 4.1).
 
@@ -173,20 +151,10 @@ class OptimalCovariance:
     noise that is not Gaussian.
     """
 
-    inner: Denoiser
-    measurement: Measurement
     spread: Spread | None = None
 
     def __post_init__(self) -> None:
         require(self.measurement, self, "linear", "gaussian noise")
-
-    @property
-    def process(self) -> Any:
-        return self.inner.process
-
-    @cached_property
-    def _solved(self) -> Isotropic:
-        return Isotropic(self.measurement.operator, std_of(self.measurement))
 
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         with differentiable():

@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 
 from ..belief import Moments
-from ..core import Denoiser, as_time, like, need
+from ..core import as_time, like, need
 from ..errors import UserError
 from ..guidance.tilted import NOISIEST, differentiable, view
-from ..operators import Measurement, pinv
+from ..operators import pinv
+from .conditioned import Conditioned
 from .requirements import require, std_of
-from .tangent import Isotropic, tangent
+from .tangent import tangent
 
 
 @dataclass(frozen=True, eq=False)
-class Convolved:
+class Convolved(Conditioned):
     """The likelihood convolved with the noise of x_t: p(y | x_t) ≈ N(y; A x_t/α, std² I + s² A Aᵀ), s = σ/α (Adam et
     al. 2022, eq. 9).
 
@@ -29,20 +30,9 @@ class Convolved:
     not linear and noise that is not Gaussian.
     """
 
-    inner: Denoiser
-    measurement: Measurement
-
     def __post_init__(self) -> None:
         require(self.measurement, self, "linear", "gaussian noise")
         need(self.inner.process, self, "log_ratio", "scales")
-
-    @property
-    def process(self) -> Any:
-        return self.inner.process
-
-    @cached_property
-    def _solved(self) -> Isotropic:
-        return Isotropic(self.measurement.operator, std_of(self.measurement))
 
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         with torch.no_grad():
@@ -55,7 +45,7 @@ class Convolved:
 
 
 @dataclass(frozen=True, eq=False)
-class ScoreALD:
+class ScoreALD(Conditioned):
     """The likelihood of x_t with an annealed noise: s² Aᵀ(y − A x_t/α)/(std² + γ² s²), s = σ/α (Jalal et al. 2021, eq.
     4, with γ_t = γ s).
 
@@ -64,8 +54,6 @@ class ScoreALD:
     not Gaussian, operators without gradient.
     """
 
-    inner: Denoiser
-    measurement: Measurement
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
@@ -73,10 +61,6 @@ class ScoreALD:
         need(self.inner.process, self, "log_ratio", "scales")
         if not self.gamma > 0:
             raise UserError(f"ScoreALD needs gamma > 0, got {self.gamma}. Its steps are stable from 1 on.")
-
-    @property
-    def process(self) -> Any:
-        return self.inner.process
 
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         with torch.no_grad():
@@ -106,7 +90,7 @@ def heard(process: Any, x: Tensor, t: Tensor, shift: Callable[[Tensor, Tensor], 
 
 
 @dataclass(frozen=True, eq=False)
-class Steered:
+class Steered(Conditioned):
     """x̂₀ moved onto y: x̂₀ + A⁺(y − A x̂₀) of linear operators, and of others x̂₀ − scale · σ ∇_{x_t} ½‖y − A x̂₀‖² (Nair
     et al. 2023, Steered Diffusion, eq. 8–11).
 
@@ -115,18 +99,12 @@ class Steered:
     solver's business (``Repaint``). Raises UserError for the linear form of operators that are not, and for scale ≤ 0.
     """
 
-    inner: Denoiser
-    measurement: Measurement
     scale: float | None = None
 
     def __post_init__(self) -> None:
         require(self.measurement, self, "linear" if self.scale is None else "differentiable")
         if self.scale is not None and not self.scale > 0:
             raise UserError(f"Steered needs scale > 0, or None for linear operators, got {self.scale}.")
-
-    @property
-    def process(self) -> Any:
-        return self.inner.process
 
     @cached_property
     def _inverse(self) -> Callable[[Tensor], Tensor]:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ..belief import Moments
-from ..core import Denoiser, like
+from ..core import like
 from ..errors import UserError
 from ..guidance.tilted import View, differentiable, view
-from ..operators import Measurement
+from .conditioned import Conditioned
 from .requirements import require, std_of
 
 LIMIT = 5.0
@@ -63,7 +63,7 @@ def check_limit(limit: float) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class DPS:
+class DPS(Conditioned):
     """Diffusion posterior sampling in its likelihood form: p(y | x_t) ≈ p(y | x̂₀) (Chung et al. 2023, eq. 10; the step
     that they publish, ζ∇‖y − A x̂₀‖, is ``Published``).
 
@@ -73,17 +73,11 @@ class DPS:
     Raises UserError for exact measurements and operators without gradient.
     """
 
-    inner: Denoiser
-    measurement: Measurement
     limit: float = LIMIT
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
         require(self.measurement, self, "differentiable", "noise > 0")
-
-    @property
-    def process(self) -> Any:
-        return self.inner.process
 
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         with differentiable():
@@ -92,7 +86,7 @@ class DPS:
 
 
 @dataclass(frozen=True, eq=False)
-class SDA:
+class SDA(Conditioned):
     """Score-based data assimilation: p(y | x_t) ≈ N(y; A x̂₀, std² I + γ (σ²/α²) I) (Rozet and Louppe 2023, eq. 13–15,
     Γ = γ I).
 
@@ -102,8 +96,6 @@ class SDA:
     ``PredictorCorrector``. Raises UserError for γ ≤ 0, noise that is not Gaussian, operators without gradient.
     """
 
-    inner: Denoiser
-    measurement: Measurement
     gamma: float = 1e-2
     limit: float = LIMIT
     detach: bool = False
@@ -113,10 +105,6 @@ class SDA:
         require(self.measurement, self, "differentiable", "gaussian noise")
         if not self.gamma > 0:
             raise UserError(f"SDA needs gamma > 0, got {self.gamma}. Without it, it is DPS.")
-
-    @property
-    def process(self) -> Any:
-        return self.inner.process
 
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         with differentiable():

@@ -80,14 +80,18 @@ class Published:
         return self.inner.init(process, times)
 
     def step(self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Any, rng: Rng) -> tuple[Tensor, Any]:
-        watched = Watched(denoiser, lambda seen: seen.pull(_lengths(self.measurement, seen.mean)), self)
-        x, memory = self.inner.step(watched, x, t, s, memory, rng)
-        return x - self.zeta * watched.kept[0].to(x), memory
+        return _shifted(self, denoiser, x, t, s, memory, rng)
 
 
-def _lengths(measurement: Measurement, mean: Tensor) -> Tensor:
-    """‖y − A x̂₀‖ of each example, (B,), with gradient 0 where it is 0."""
-    return measurement.residual(mean).flatten(1).norm(dim=1)
+def _shifted(
+    method: Published | MCG, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Any, rng: Rng
+) -> tuple[Tensor, Any]:
+    """The step of the solver inside, − ζ ∇_{x_t}‖y − A x̂₀‖; norms have gradient 0 where they are 0."""
+    watched = Watched(
+        denoiser, lambda seen: seen.pull(method.measurement.residual(seen.mean).flatten(1).norm(dim=1)), method
+    )
+    x, memory = method.inner.step(watched, x, t, s, memory, rng)
+    return x - method.zeta * watched.kept[0].to(x), memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +164,7 @@ class MCG:
         return self.inner.init(process, times)
 
     def step(self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Any, rng: Rng) -> tuple[Tensor, Any]:
-        watched = Watched(denoiser, lambda seen: seen.pull(_lengths(self.measurement, seen.mean)), self)
-        x, memory = self.inner.step(watched, x, t, s, memory, rng)
-        x = x - self.zeta * watched.kept[0].to(x)
+        x, memory = _shifted(self, denoiser, x, t, s, memory, rng)
         return replaced(self.measurement, self._inverse, denoiser.process, x, s, rng), memory
 
 

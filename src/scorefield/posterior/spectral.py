@@ -19,25 +19,31 @@ SPECTRAL = ("spectrum", "gaussian noise")
 
 
 @dataclass(frozen=True, eq=False)
-class DDNM:
+class _Spectral:
+    """What the three share: a measurement with a spectrum, and nothing that depends on the times alone."""
+
+    measurement: Measurement
+
+    tabulates = False
+
+    @cached_property
+    def _rotated(self) -> Rotated:
+        return Rotated(self.measurement)
+
+
+@dataclass(frozen=True, eq=False)
+class DDNM(_Spectral):
     """The null-space model (Wang et al. 2023): x̂ takes its measured part from y, x̂_y = x̂ + λ A⁺(y − A x̂), and the
     step goes to α x̂_y + σ (√(1 − η²) ε̂ + η z). **Heuristic**, made for noiseless y.
 
     λ = 1 where the noise of a step hides that of y; else (DDNM+, their section 3.3) λ_j = η σ_s/(α_s n_j), so that what
     y brings of noise is just what the step would have drawn, and less is drawn. n_j = std/s_j. ``eta`` in [0, 1]."""
 
-    measurement: Measurement
     eta: float = 0.85
-
-    tabulates = False
 
     def __post_init__(self) -> None:
         require(self.measurement, self, *SPECTRAL)
         _unit("eta", self.eta)
-
-    @cached_property
-    def _rotated(self) -> Rotated:
-        return Rotated(self.measurement)
 
     def init(self, process: Any, times: Tensor) -> None:
         need(process, self, "scales", "schedule")
@@ -57,7 +63,7 @@ class DDNM:
 
 
 @dataclass(frozen=True, eq=False)
-class DDRM:
+class DDRM(_Spectral):
     """Denoising diffusion restoration models (Kawar et al. 2022, eq. 4–8), direction by direction, σ/α = ς:
 
     not measured: x̂ + √(1 − η²) ς (x − x̂)/ς_t + η ς z;  ς < n_j: x̂ + √(1 − η²) ς (ȳ_j − x̂)/n_j + η ς z;
@@ -66,20 +72,13 @@ class DDRM:
     ``eta`` and ``eta_b`` in [0, 1]; the paper has 0.85 and 1, in 20 steps.
     """
 
-    measurement: Measurement
     eta: float = 0.85
     eta_b: float = 1.0
-
-    tabulates = False
 
     def __post_init__(self) -> None:
         require(self.measurement, self, *SPECTRAL)
         _unit("eta", self.eta)
         _unit("eta_b", self.eta_b)
-
-    @cached_property
-    def _rotated(self) -> Rotated:
-        return Rotated(self.measurement)
 
     def init(self, process: Any, times: Tensor) -> bool:
         """Whether the state is still pure noise."""
@@ -108,7 +107,7 @@ class DDRM:
 
 
 @dataclass(frozen=True, eq=False)
-class SNIPS:
+class SNIPS(_Spectral):
     """Noisy inverse problems by Langevin dynamics in the singular directions (Kawar et al. 2021, algorithm 1), where
     the noise of y is a part of that of x_t, or the other way round. **Exact in the limit** of many ``moves`` at each
     level and fine levels, but slow to travel between modes.
@@ -116,20 +115,13 @@ class SNIPS:
     With ς = σ/α and steps a (variance 2a): ς > n_j, a = c (ς² − n_j²), toward ȳ_j; ς < n_j, a = c ς² (1 − ς²/n_j²),
     along the score and toward ȳ_j; not measured, a = c ς², along the score. ``size`` c in (0, 1)."""
 
-    measurement: Measurement
     moves: int = 5
     size: float = 0.3
-
-    tabulates = False
 
     def __post_init__(self) -> None:
         require(self.measurement, self, *SPECTRAL)
         if self.moves < 1 or not 0 < self.size < 1:
             raise UserError(f"SNIPS needs moves ≥ 1 and a size in (0, 1), got {self.moves} and {self.size}.")
-
-    @cached_property
-    def _rotated(self) -> Rotated:
-        return Rotated(self.measurement)
 
     def init(self, process: Any, times: Tensor) -> None:
         need(process, self, "scales", "schedule")

@@ -34,6 +34,16 @@ def explained(path: Path) -> Iterator[None]:
         raise
 
 
+def writer_of(path: Path, writers: dict[str, Any]) -> Any:
+    """What writes ``path``, by its ending. Raises UserError where the path exists or the ending is not known."""
+    if path.exists():
+        raise UserError(f"{path} exists and is not overwritten. Choose another name, or remove it first.")
+    if path.suffix.lower() not in writers:
+        known = ", ".join(ending for ending in writers if ending)
+        raise UserError(f"{path} ends in {path.suffix!r}, which says nothing about the format. Known: {known}.")
+    return writers[path.suffix.lower()]
+
+
 def append(path: Path, line: str) -> None:
     """Add one line; a torn last line is what a kill leaves at worst, and ``read_lines`` skips it."""
     with explained(path), path.open("a", encoding="utf-8") as file:

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scorefield.errors import UserError
 from scorefield.operators import Measurement
+from scorefield.runs.disk import writer_of
 from scorefield.show.files import write_aside
 from scorefield.show.film import save_picture
 from scorefield.show.numbers import short
@@ -149,12 +149,7 @@ class Restored:
         """``.png`` the overview, ``.npz`` the numbers, ``.html`` the report, no ending a folder with all of them and
         the draws one by one. Returns the path. Raises UserError where it exists or ends otherwise."""
         path = Path(path).expanduser()
-        if path.exists():
-            raise UserError(f"{path} exists and is not overwritten. Choose another name, or remove it first.")
-        if path.suffix.lower() not in WRITERS:
-            known = ", ".join(ending for ending in WRITERS if ending)
-            raise UserError(f"{path} ends in {path.suffix!r}, which says nothing about the format. Known: {known}.")
-        WRITERS[path.suffix.lower()](self, path)
+        writer_of(path, WRITERS)(self, path)
         return path
 
 

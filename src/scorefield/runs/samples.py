@@ -17,6 +17,7 @@ from scorefield.data.parquet import parquet_bytes
 from scorefield.data.schema import Column, csv_text
 from scorefield.errors import UserError
 from scorefield.runs import series, written
+from scorefield.runs.disk import writer_of
 from scorefield.runs.tokens import images_of, texts_of
 from scorefield.runs.written import RULE
 from scorefield.show.embed import evenly
@@ -133,12 +134,7 @@ class Samples:
 
         Returns the path. Raises UserError where it exists, the ending is not known, or does not go with the samples."""
         path = Path(path).expanduser()
-        if path.exists():
-            raise UserError(f"{path} exists and is not overwritten. Choose another name, or remove it first.")
-        if path.suffix.lower() not in WRITERS:
-            known = ", ".join(ending for ending in WRITERS if ending)
-            raise UserError(f"{path} ends in {path.suffix!r}, which says nothing about the format. Known: {known}.")
-        WRITERS[path.suffix.lower()](self, path)
+        writer_of(path, WRITERS)(self, path)
         return path
 
 
