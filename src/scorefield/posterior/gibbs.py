@@ -49,7 +49,7 @@ class DAPS:
     draw: str = "exact"
     moves: int = 100
     size: float = 1e-4
-    solver: Solver = Exponential(1)  # noqa: RUF009 (frozen)
+    solver: Solver = Exponential(1)
 
     tabulates = False
 
@@ -115,7 +115,7 @@ class PnPDM:
     measurement: Measurement
     steps: int = 20
     hold: int = 1
-    solver: Solver = Exponential(2, eta=1.0)  # noqa: RUF009 (frozen)
+    solver: Solver = Exponential(2, eta=1.0)
 
     tabulates = False
 

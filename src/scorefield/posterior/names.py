@@ -49,7 +49,7 @@ class Method:
     walk: Callable[[Denoiser, Measurement], Walk] | None = None
     twist: str | None = None
     steps: int = 100
-    grid: Grid = LogSNR()  # noqa: RUF009 (frozen)
+    grid: Grid = LogSNR()
 
     def check(self, name: str, measurement: Measurement) -> None:
         """Raise UserError, in one sentence, where the measurement lacks something."""

@@ -90,7 +90,7 @@ class Repaint:
     measurement: Measurement
     jump: int = 10
     rounds: int = 10
-    solver: Solver = Ancestral()  # noqa: RUF009 (frozen)
+    solver: Solver = Ancestral()
     walker: Jumping = field(init=False)
 
     tabulates = False
@@ -119,7 +119,7 @@ class ILVR:
 
     measurement: Measurement
     until: float = 0.0
-    solver: Solver = Ancestral()  # noqa: RUF009 (frozen)
+    solver: Solver = Ancestral()
 
     tabulates = False
 

@@ -31,7 +31,7 @@ class Song22:
 
     measurement: Measurement
     share: float = 1.0
-    inner: Solver = Ancestral("small")  # noqa: RUF009 (frozen)
+    inner: Solver = Ancestral("small")
 
     tabulates = False
 
@@ -80,7 +80,7 @@ class CoPaint:
     rate: float = 0.02
     stay: float = 1e-4
     tries: int = 3
-    inner: Solver = Exponential(1)  # noqa: RUF009 (frozen)
+    inner: Solver = Exponential(1)
 
     tabulates = False
 

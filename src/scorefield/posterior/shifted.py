@@ -66,7 +66,7 @@ class Published:
 
     measurement: Measurement
     zeta: float = 0.3
-    inner: Solver = Ancestral("small")  # noqa: RUF009 (frozen)
+    inner: Solver = Ancestral("small")
 
     tabulates = False
 
@@ -105,7 +105,7 @@ class PublishedPiGDM:
 
     measurement: Measurement
     variance: float = 1.0
-    inner: Solver = Ancestral("small")  # noqa: RUF009 (frozen)
+    inner: Solver = Ancestral("small")
 
     tabulates = False
 
@@ -146,7 +146,7 @@ class MCG:
 
     measurement: Measurement
     zeta: float = 0.3
-    inner: Solver = Ancestral("small")  # noqa: RUF009 (frozen)
+    inner: Solver = Ancestral("small")
 
     tabulates = False
 
@@ -196,7 +196,7 @@ class GradPaint:
     measurement: Measurement
     rate: float = 0.1
     smooth: float = 1.0
-    inner: Solver = Ancestral("small")  # noqa: RUF009 (frozen)
+    inner: Solver = Ancestral("small")
 
     tabulates = False
 

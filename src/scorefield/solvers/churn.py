@@ -33,7 +33,7 @@ class Churn:
     noise < 0 or an empty interval.
     """
 
-    inner: Solver = RungeKutta("heun", clock="sigma")  # noqa: RUF009 (frozen)
+    inner: Solver = RungeKutta("heun", clock="sigma")
     churn: float = 40.0
     low: float = 0.05
     high: float = 50.0
@@ -75,7 +75,7 @@ class Restart:
     below 1.
     """
 
-    inner: Solver = RungeKutta("heun", clock="sigma")  # noqa: RUF009 (frozen)
+    inner: Solver = RungeKutta("heun", clock="sigma")
     low: float = 0.1
     high: float = 1.0
     steps: int = 4

@@ -151,7 +151,7 @@ class PredictorCorrector:
     correction, and none is made. Raises UserError for steps < 1.
     """
 
-    predictor: Solver = ReverseDiffusion()  # noqa: RUF009 (frozen)
+    predictor: Solver = ReverseDiffusion()
     corrector: Langevin = Langevin()
     steps: int = 1
 

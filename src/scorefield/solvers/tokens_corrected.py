@@ -117,7 +117,7 @@ class Corrected:
     UserError for moves < 1.
     """
 
-    predictor: Solver = Ancestral()  # noqa: RUF009 (frozen)
+    predictor: Solver = Ancestral()
     corrector: Corrector = Gibbs()
     moves: int = 1
 

@@ -104,7 +104,7 @@ class Cached:
     does not depend on it. Others are then told the level of an earlier step.
     """
 
-    inner: Solver = Ancestral()  # noqa: RUF009 (frozen)
+    inner: Solver = Ancestral()
 
     tabulates = False
 
