@@ -27,6 +27,12 @@ def test_all_spellings_mean_the_same(words: list[str]):
     assert request.options["seed"] == 0
 
 
+def test_options_of_one_letter_may_have_one_dash():
+    for words in (["last", "-n", "8", "-q"], ["-q", "last", "n=8"], ["last", "--n", "8", "--quiet"]):
+        request = parse(COMMANDS["sample"], words)
+        assert (request.target, request.quiet, request.given) == ("last", True, {"n": 8})
+
+
 def test_a_path_with_an_equals_sign_is_a_path():
     assert parse(TRAIN, ["./a=b/photos"]).target == "./a=b/photos"
     assert parse(TRAIN, ["/data/x=1.csv", "steps=3"]).target == "/data/x=1.csv"

@@ -1,4 +1,5 @@
-"""What was typed → a Request. `key=value`, `--key=value` and `--key value` mean the same; flags are few."""
+"""What was typed → a Request. `key=value`, `--key=value`, `--key value` and, of one letter, `-k value` mean the same;
+flags are few."""
 
 from __future__ import annotations
 
@@ -70,19 +71,20 @@ def _own(command: Command) -> set[str]:
 
 
 def _split(command: Command, words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """(options, everything else): the three spellings of an option become one."""
+    """(options, everything else): the spellings of an option become one."""
     settings: dict[str, str] = {}
     rest: list[str] = []
     waiting = list(reversed(words))
     while waiting:
         word = waiting.pop()
-        bare = word[2:] if word.startswith("--") else word
+        letter = len(word) == 2 and word[0] == "-" and word[1] in command.options
+        bare = word[1] if letter else word.removeprefix("--")
         if word in _FLAGS:
             rest.append(word)
         elif _SETTING.match(bare):
             key, _, value = bare.partition("=")
             settings[key.replace("-", "_")] = value
-        elif word.startswith("--") and bare:
+        elif bare and bare != word:
             settings[bare.replace("-", "_")] = _value(command, bare, waiting)
         else:
             rest.append(word)

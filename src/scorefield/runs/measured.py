@@ -172,6 +172,8 @@ def _array(y: Any, operator: Any) -> Tensor:
     shown, values = "y", y
     if isinstance(y, str | Path):
         path, shown = Path(y).expanduser(), str(y)
+        if path.suffix not in (".npy", ".npz"):
+            raise UserError(f"y={y} should be numbers: a .npy, or a .npz that holds y. A picture is given without y=.")
         try:
             loaded: Any = np.load(path)
             values = loaded if isinstance(loaded, np.ndarray) else loaded["y"]
