@@ -57,3 +57,23 @@ def test_samples_are_no_copies(drawn):
     assert (
         (ours < near).double().mean() < 0.03
     )  # 1 % expected of fresh digits; 3 % is 4 standard errors above, that of the quantile included
+
+
+@pytest.mark.parametrize("what", ["half hidden", "a quarter of the pixels"])
+def test_held_out_digits_come_back_from_what_was_measured(what):
+    """24 of them: nothing leaves the range of the data, y is explained as well as its noise allows (1 is right, that of
+    a network in 50 steps is a little more), and the digit is nearer than a digit drawn without looking."""
+    from scorefield.operators import Downsample, GaussianNoise, Mask, Measurement
+    from scorefield.posterior import draw
+
+    run = sf.load(DEMO)
+    held_out = run.dataset().held_out
+    truth, others = (run.codec.encode(held_out.x[rows]).float() for rows in (slice(24), slice(24, 48)))
+    seen = torch.zeros(1, 8, 8, dtype=torch.bool)
+    seen[..., :4] = True
+    operator = Mask(seen) if what == "half hidden" else Downsample((1, 8, 8), 2)
+    measured = Measurement.of(truth, operator, GaussianNoise(0.05), sf.Rng(0))
+    x = draw(run.denoiser, measured, 24, method="mmps", steps=50, seed=1).x
+    assert (x.abs() < 1.3).all()
+    assert 0.7 < (measured.residual(x) / 0.05).square().mean() < 1.6
+    assert (x - truth).square().mean() < 0.5 * (others - truth).square().mean()
