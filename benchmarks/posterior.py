@@ -1,10 +1,14 @@
-"""How far is every posterior method from the exact posterior? All methods of scorefield, and azula's of the same name,
-on the same exact priors, measurements and numbers of evaluations.
+"""How far is every posterior method from the exact posterior? All methods of scorefield, and azula's and deepinv's of
+the same name, on the same exact priors, measurements and numbers of evaluations.
 
 python benchmarks/posterior.py               measures what is missing and writes results/posterior.json, posterior.md
                                              and the table in docs/posterior.md
 python benchmarks/posterior.py --only dps    measures the methods of these names anew, and nothing else
+python benchmarks/posterior.py --speed       times ours and azula's in turns, and nothing else
 python benchmarks/posterior.py --page        writes the pages from the numbers that are there
+
+Peers that are not installed are left out, and what was measured of them stays. (deepinv: its wheel, einops, h5py,
+natsort, torchmetrics and lightning-utilities without dependencies in a folder on PYTHONPATH.)
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,6 +37,7 @@ import torch
 from torch import Tensor
 
 import scorefield as sf
+from scorefield.analytic import GaussianMixture
 from scorefield.analytic.inverse import (
     Bench,
     b_gauss,
@@ -42,11 +49,13 @@ from scorefield.analytic.inverse import (
     mode_error,
     trace_ratio,
 )
+from scorefield.belief import Moments
 from scorefield.metrics import sliced_wasserstein
 from scorefield.noise import VP
 from scorefield.operators import Mask, Measurement
 from scorefield.posterior.draw import Counted, draw
 from scorefield.posterior.names import LABELS, METHODS, Method
+from scorefield.posterior.smc import smc
 from scorefield.sampling import noise_at
 
 RESULTS = Path(__file__).with_name("results") / "posterior.json"
@@ -59,23 +68,33 @@ BENCHES: dict[str, tuple[Callable[[int], Bench], str]] = {
     "gauss": (b_gauss, "a Gaussian in 8 dimensions, 4 numbers measured with noise 0.1"),
     "gmm": (b_gmm, "six modes in 8 dimensions, 2 numbers measured with noise 0.2"),
     "inp": (b_inpaint, "six modes in 8 dimensions, the first two coordinates measured with noise 0.01"),
-    "mcgd8": (lambda seed: b_mcgd(8, seed), "25 modes in 8 dimensions, one number measured"),
-    "mcgd80": (lambda seed: b_mcgd(80, seed), "25 modes in 80 dimensions, one number measured"),
+    "mcgd8": (
+        lambda seed: encoded(b_mcgd(8, seed)),
+        "25 modes in 8 dimensions, moved to a mean variance of 1, one number measured",
+    ),
+    "mcgd80": (
+        lambda seed: encoded(b_mcgd(80, seed)),
+        "25 modes in 80 dimensions, moved to a mean variance of 1, one number measured",
+    ),
 }
 SMALL, LARGE = ("gauss", "gmm", "inp"), ("mcgd8", "mcgd80")
 WIDE = ("tds", "mcgdiff", "mmps", "pigdm", "dps", "ddrm")  # methods that meet the benches of 25 modes too
 MASKS = ("repaint", "gradpaint")  # that need a mask
-PEERS = {  # azula's name: ours of the same name, whose number of evaluations it is given
-    "MMPS": "mmps-1",
-    "MMPS, 5 iterations": "mmps",
-    "TMPD": "tmpd",
-    "PGDM, eta 1": "pigdm-published",
-    "DPS, zeta 0.3": "dps-published",
-    "DPS, zeta 1": "dps-published",
-    "DiffPIR": "diffpir",
-    "TDS": "tds",
-    "RePaint": "repaint",
+PEERS = {  # (library, its name): ours of the same name, whose number of evaluations it is given
+    ("azula", "MMPS"): "mmps-1",
+    ("azula", "MMPS, 5 iterations"): "mmps",
+    ("azula", "TMPD"): "tmpd",
+    ("azula", "PGDM, eta 1"): "pigdm-published",
+    ("azula", "DPS, zeta 0.3"): "dps-published",
+    ("azula", "DPS, zeta 1"): "dps-published",
+    ("azula", "DiffPIR"): "diffpir",
+    ("azula", "TDS"): "tds",
+    ("azula", "RePaint"): "repaint",
+    ("deepinv", "DDRM"): "ddrm",
+    ("deepinv", "DiffPIR"): "diffpir",
+    ("deepinv", "DPS"): "dps-published",
 }
+SCHEDULES = {"azula": ("own", "ours"), "deepinv": ("own",)}
 COLUMNS = ("sw2", "mode", "trace", "chi2", "mean", "nfe", "seconds")
 # SW₂ and mode error that other re-implementations reached, in 300 to 1,000 steps, on other problems of the same laws: a
 # method that is more than 20 % worse here has a fault.
@@ -114,11 +133,43 @@ def cases() -> Iterator[tuple[str, str, str]]:
             if (bench in LARGE and method not in WIDE) or (method in MASKS and bench != "inp"):
                 continue
             yield "scorefield", method, bench
-    if installed("azula"):
-        for method in PEERS:
-            for bench in SMALL:
-                if method != "RePaint" or bench == "inp":
-                    yield "azula", method, bench
+    for library, method in PEERS:
+        for bench in SMALL:
+            if method != "RePaint" or bench == "inp":
+                yield library, method, bench
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """The exact denoiser of equal isotropic Gaussians, without the rotations that a ``GaussianMixture`` allows for."""
+
+    law: GaussianMixture
+    process: sf.Gaussian
+
+    def __call__(self, x: Tensor, t: Tensor) -> Moments:
+        alpha, sigma = self.process.scales(t, x)
+        own, means = self.law.covs[0, 0, 0], self.law.means
+        var = alpha**2 * own + sigma**2
+        fit = (alpha * x @ means.mT - 0.5 * alpha**2 * means.square().sum(1)) / var
+        near = (self.law.weights.log() + fit).softmax(-1) @ means
+        return Moments(near + alpha * own / var * (x - alpha * near))
+
+
+def exact_denoiser(law: GaussianMixture, variance: bool) -> Any:
+    """E[x₀ | x_t], and Var where it is asked for."""
+    round_ = law.covs[0, 0, 0] * torch.eye(law.covs.shape[1]).to(law.covs)
+    if not variance and len(law.covs) > 1 and torch.equal(law.covs, round_.expand_as(law.covs)):
+        return Round(law, PROCESS)
+    return law.denoiser(PROCESS, variance=variance)
+
+
+def encoded(bench: Bench) -> Bench:
+    """The same problem with coordinates of variance 1 on average, as data have when a model sees them."""
+    prior, measurement = bench.prior, bench.measurement
+    unit = (prior.cov.trace() / len(prior.cov)).sqrt()
+    prior = GaussianMixture(prior.weights, prior.means / unit, prior.covs / unit**2)
+    y, std = measurement.y[0] / unit, bench.std / unit.item()
+    return Bench(prior, bench.operator, y, std, prior.posterior(bench.operator.A, y, std))
 
 
 def installed(name: str) -> str:
@@ -140,12 +191,11 @@ def drawn(library: str, method: str, bench: Bench, seed: int, nfe: int, own: boo
     """(samples (N, D), evaluations)."""
     if method == "exact":
         return bench.posterior.sample(SAMPLES, sf.Rng(sf.Rng.fold(seed, 7))), 0
-    if library == "azula":
-        from benchmarks.peers.azula_posterior import run
-
+    if library in SCHEDULES:
+        peer = import_module(f"benchmarks.peers.{library}_posterior")
         asked = bench.prior.denoiser(PROCESS)
-        return run(method, asked, bench.operator.A, bench.y[None], bench.std, SAMPLES, nfe, own)
-    denoiser = bench.prior.denoiser(PROCESS, variance=method == "optimal-covariance")
+        return peer.run(method, asked, bench.operator.A, bench.y[None], bench.std, SAMPLES, nfe, own)
+    denoiser = exact_denoiser(bench.prior, method == "optimal-covariance")
     measurement = masked(bench) if method in MASKS else bench.measurement
     if METHODS[method].twist:
         found = draw(denoiser, measurement, SAMPLES, method=method, seed=seed)
@@ -157,6 +207,7 @@ def walked(method: Method, denoiser: Any, measurement: Measurement, rng: sf.Rng)
     """What ``draw`` does, with one generator for all samples, as azula has it. (``draw`` has one for each, so that
     batching changes nothing: 2 ms a step for 300, nothing beside a network.)"""
     counted = Counted(denoiser)
+    assert method.walk is not None
     guided, solver = method.walk(counted, measurement)
     times = method.grid(PROCESS, method.steps)
     x = noise_at(PROCESS, times[0], torch.empty(SAMPLES, *measurement.operator.event, dtype=torch.float64), rng)
@@ -194,19 +245,20 @@ def _short(value: float) -> float:
 
 
 def job(library: str, method: str, bench: str, nfe: int) -> dict[str, Any]:
-    """A row; of azula the better of two schedules, its own and ours."""
+    """A row; of a peer that takes any schedule the better of two, its own and ours."""
     if library == "scorefield":
         return measured(library, method, bench)
-    both = [measured(library, method, bench, nfe, own) | {"schedule": w} for own, w in ((True, "own"), (False, "ours"))]
-    return min(both, key=lambda row: row["sw2"])
+    rows = [measured(library, method, bench, nfe, which == "own") | {"schedule": which} for which in SCHEDULES[library]]
+    return min(rows, key=lambda row: row["sw2"])
 
 
 def measure(only: list[str], jobs: int) -> None:
     """The rows that are missing, or all of the methods named; each is written when it is there, so that a run may be
     ended and begun again, and several may run at once."""
     rows = stored()
-    todo = [case for case in cases() if (case[1] in only if only else case not in rows)]
-    turns = [("scorefield", SMALL), ("azula", SMALL), ("scorefield", LARGE)]  # azula's budgets are what ours spent
+    there = ["scorefield", *(name for name in SCHEDULES if installed(name))]
+    todo = [case for case in cases() if case[0] in there and (case[1] in only if only else case not in rows)]
+    turns = [("scorefield", SMALL), *((name, SMALL) for name in there[1:]), ("scorefield", LARGE)]
     with ProcessPoolExecutor(jobs, mp_context=get_context("fork" if jobs == 1 else "spawn")) as pool:
         for library, benches in turns:
             waiting = []
@@ -221,28 +273,70 @@ def measure(only: list[str], jobs: int) -> None:
 
 def budget(case: tuple[str, str, str]) -> int:
     """The evaluations that a peer is given: what ours of that name spent on that bench; for ours nothing is asked."""
-    ours = PEERS.get(case[1], "")
+    ours = PEERS.get(case[:2], "")
     found = stored().get(("scorefield", ours, case[2]))
     return int(found["nfe"]) if found else METHODS[ours].steps if ours in METHODS else 0
 
 
+def kept() -> dict[str, Any]:
+    """posterior.json."""
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"rows": []}
+
+
 def stored() -> dict[tuple[str, str, str], dict[str, Any]]:
     """(library, method, bench) → row of what was measured so far."""
-    if not RESULTS.exists():
-        return {}
-    rows = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"]
-    return {(row["library"], row["method"], row["bench"]): row for row in rows}
+    return {(row["library"], row["method"], row["bench"]): row for row in kept()["rows"]}
 
 
-def write(rows: dict[tuple[str, str, str], dict[str, Any]]) -> None:
+def write(rows: dict[tuple[str, str, str], dict[str, Any]], speed: list[dict[str, Any]] | None = None) -> None:
     """posterior.json, a row a line, in the order of ``cases``."""
+    before = kept()
     versions = {"scorefield": sf.__version__, "python": platform.python_version(), "torch": torch.__version__}
-    versions |= {"azula": installed("azula")} if installed("azula") else {}
-    head = {"command": "python benchmarks/posterior.py", "versions": versions, "samples": SAMPLES, "problems": SEEDS}
+    known = before.get("versions", {})
+    versions |= {name: installed(name) or known.get(name, "") for name in SCHEDULES if installed(name) or name in known}
+    head: dict[str, Any] = {
+        "command": "python benchmarks/posterior.py",
+        "versions": versions,
+        "samples": SAMPLES,
+        "problems": SEEDS,
+    }
+    head["speed"] = before.get("speed", []) if speed is None else speed
     body = ",\n".join(json.dumps(rows[case]) for case in cases() if case in rows)
     beside = RESULTS.with_suffix(f".{os.getpid()}")
     beside.write_text(f'{json.dumps(head)[:-1]}, "rows": [\n{body}\n]}}\n', encoding="utf-8")
     beside.replace(RESULTS)
+
+
+PAIRS = {  # ours: azula's, which do the same work for a sample
+    "tds-pigdm": "TDS",
+    "mmps-1": "MMPS",
+    "tmpd-rows": "TMPD",
+    "pigdm-published": "PGDM, eta 1",
+    "dps-published": "DPS, zeta 1",
+    "diffpir": "DiffPIR",
+}
+
+
+def timed(repeats: int = 9) -> list[dict[str, Any]]:
+    """CPU seconds for ``SAMPLES`` samples or particles on the bench gmm, the least of several turns, in one process."""
+    torch.set_num_threads(1)
+    bench = BENCHES["gmm"][0](0)
+    found = []
+    for method, peer in PAIRS.items():
+        steps, twist, least = METHODS[method].steps, METHODS[method].twist, [math.inf, math.inf]
+        for _ in range(repeats):
+            start = time.process_time()
+            if twist:
+                smc(bench.prior.denoiser(PROCESS), bench.measurement, SAMPLES, steps=steps, twist=twist)
+            else:
+                drawn("scorefield", method, bench, 0, 0, False)
+            middle = time.process_time()
+            drawn("azula", peer, bench, 0, steps, False)
+            spent = (middle - start, time.process_time() - middle)
+            least = [min(pair) for pair in zip(least, spent, strict=True)]
+        found.append({"method": method, "peer": peer, "nfe": steps, "seconds": least[0], "theirs": least[1]})
+        print(found[-1], flush=True)
+    return found
 
 
 def table(rows: list[dict[str, Any]], short: bool = False) -> str:
@@ -260,10 +354,10 @@ def table(rows: list[dict[str, Any]], short: bool = False) -> str:
             if entry.label == label and any(found):
                 lines.append(_line(f"`{method}`", label, found, benches))
     if not short:
-        for method in PEERS:
-            found = [at.get(("azula", method, b)) for b in benches]
+        for (library, method), ours in PEERS.items():
+            found = [at.get((library, method, b)) for b in benches]
             if any(found):
-                lines.append(_line(f"azula {method}", f"beside `{PEERS[method]}`", found, benches))
+                lines.append(_line(f"{library} {method}", f"beside `{ours}`", found, benches))
     return "\n".join(lines)
 
 
@@ -300,12 +394,41 @@ def page(result: dict[str, Any]) -> str:
     lines = ["# Posterior methods against exact posteriors", "", f"Made by `{result['command']}` with {versions}.", ""]
     lines += [WORDS.format(**result), ""]
     lines += [f"- **{name}**: {what}." for name, (_, what) in BENCHES.items()] + ["", table(result["rows"]), ""]
-    lines += [
-        "azula's methods have the settings of its documentation, as many evaluations as ours of that name, and the"
+    return "\n".join([*lines, ABOUT_PEERS, "", *_speeds(result)])
+
+
+ABOUT_PEERS = """\
+The peers' methods have the settings of their documentation and as many evaluations as ours of that name. azula's have
+the better of two noise schedules: its own VP, and the one of ours. deepinv's know their own schedules; it is made for
+pictures in [0, 1], so events are moved there (an eighth of their size, around 0.5), and it was imported with an empty
+stand-in for torchvision."""
+
+
+def _speeds(result: dict[str, Any]) -> list[str]:
+    """A table of CPU seconds, or nothing."""
+    if not result.get("speed"):
+        return []
+    lines = [
+        "## Seconds beside azula",
+        "",
+        SPEED.format(**result),
+        "",
+        "| ours | azula's | NFE | seconds | azula's | × |",
     ]
-    lines += ["better of two noise schedules: its own VP, and the one of ours. deepinv cannot be imported here without"]
-    lines += ["torchvision, and is left out.", ""]
-    return "\n".join(lines)
+    lines += ["|" + " --- |" * 6]
+    for row in result["speed"]:
+        ratio = row["seconds"] / row["theirs"]
+        names = f"| `{row['method']}` | {row['peer']} | {row['nfe']} "
+        lines.append(f"{names}| {row['seconds']:.3f} | {row['theirs']:.3f} | {ratio:.2f} |")
+    return [*lines, ""]
+
+
+SPEED = """\
+CPU seconds for {samples} samples or particles on gmm with the same denoiser, schedule and number of evaluations: one
+core, one process, in turns, the least of nine. These are the methods that do the same work a step. `tds` and `tmpd`
+have a backward pass for each number of y instead, and the presets of particles take several populations of 512 or
+more, which is what brings them to the floor; `tds-pigdm` also keeps ancestors, effective sizes and the evidence. An
+evaluation costs half a millisecond here, so that what is between two of them shows."""
 
 
 def section(result: dict[str, Any]) -> str:
@@ -313,7 +436,7 @@ def section(result: dict[str, Any]) -> str:
     intro = (
         "Measured on three posteriors that are known exactly (made by `python benchmarks/posterior.py`; all rows, also"
     )
-    intro += "\nthose of 25 modes and of azula, are in `benchmarks/results/posterior.md`):"
+    intro += "\nthose of 25 modes, of azula and of deepinv, are in `benchmarks/results/posterior.md`):"
     where = [f"- **{name}**: {BENCHES[name][1]}." for name in SMALL]
     return "\n\n".join([intro, "\n".join(where), table(result["rows"], short=True), WORDS.format(**result)])
 
@@ -331,12 +454,15 @@ def main() -> None:
     """Measure what is missing and write the pages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", default=[], metavar="METHOD", help="measure these anew, nothing else")
+    parser.add_argument("--speed", action="store_true", help="time ours and azula's, nothing else")
     parser.add_argument("--page", action="store_true", help="measure nothing, write the pages")
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
     asked = parser.parse_args()
-    if not asked.page:
+    if asked.speed:
+        write(stored(), timed())
+    elif not asked.page:
         measure(asked.only, asked.jobs)
-    result = json.loads(RESULTS.read_text(encoding="utf-8"))
+    result = kept()
     TEXT.write_text(page(result), encoding="utf-8")
     PAGE.write_text(paged(PAGE.read_text(encoding="utf-8"), result), encoding="utf-8")
 

@@ -114,14 +114,15 @@ def test_the_table_knows_what_is_registered():
     from scorefield.denoisers.predictions import PREDICTIONS
     from scorefield.registry import names
     from scorefield.solvers import NAMES
-    from scorefield.solvers.names import TOKENS
+    from scorefield.solvers.names import ORDERED, TOKENS
     from scorefield.training.ema import WIDEST
 
     options = train.TRAIN.options
-    assert sorted(shared.SCHEDULES) == names("schedule")
+    assert {*shared.SCHEDULES} == {*names("schedule")} - {"learned", "learned-betas"}  # these are trained
     assert {*shared.KEEPS} == {*names("keep")} - {"ending", "steps"}  # these need more than a name
     assert sorted(shared.SOLVERS) == sorted(NAMES)
     assert sorted(shared.TOKEN_SOLVERS) == sorted(TOKENS)
+    assert sorted(shared.ORDERED_SOLVERS) == sorted(ORDERED)
     assert {*shared.GRIDS} == {*names("grid")} - {"times", "sigmas", "in-turn"}  # these need more than a name
     assert sorted(shared.PREDICTIONS) == sorted(PREDICTIONS)
     assert {*options["model"].choices[1:]} == {*names("net")} - {"categories", "classifier"}  # made of the others

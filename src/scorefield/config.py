@@ -21,7 +21,8 @@ from scorefield.errors import UserError, suggest
 _PLAIN = {int, float, str, bool, type(None)}
 _CONTAINERS = {list, tuple, dict, Sequence, Iterable, Mapping, Union, types.UnionType}
 _FAMILIES = (
-    *("net", "schedule", "keep", "process", "denoiser", "objective", "times", "weight", "codec", "solver", "grid"),
+    *("net", "schedule", "keep", "process", "denoiser", "law", "objective", "times", "weight", "codec", "solver"),
+    "grid",
 )
 _NEEDS = {
     "int": "a whole number",

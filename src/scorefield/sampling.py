@@ -13,7 +13,8 @@ from .core import Denoiser, Process, Rng, Solver, as_time
 from .errors import UserError
 from .solvers.ancestral import Ancestral
 from .solvers.exponential import Exponential
-from .solvers.grids import Grid, Rectified
+from .solvers.grids import Grid, Rectified, Uniform
+from .solvers.in_order import InOrder
 from .solvers.in_turn import AfterTokens, InTurn
 from .solvers.table import Table
 from .solvers.tabulate import tabulate
@@ -26,10 +27,14 @@ def usual(process: Any) -> Solver:
     """The solver where none is given: tokens, which are of some ``classes``, have no flow to follow."""
     if getattr(process, "tokens", None) is not None:
         return InTurn()
+    if getattr(process, "known", None) is not None:
+        return InOrder()
     return USUAL if getattr(process, "classes", None) is None else USUAL_TOKENS
 
 
 def _usual_grid(process: Any) -> Grid:
+    if getattr(process, "known", None) is not None:
+        return Uniform()  # pixels one by one: there is no level to space steps by
     return Rectified() if getattr(process, "tokens", None) is None else AfterTokens()
 
 

@@ -146,6 +146,12 @@ def tear(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def tear_line(path: Path) -> None:
+    """Keep the first half of a text, up to a `key =`."""
+    text = path.read_text()
+    path.write_text(text[: text.index("=", len(text) // 2) + 1])
+
+
 def checkpoint(run: Path) -> Path:
     """The newest checkpoint of a run."""
     return max((run / "checkpoints").glob("step-*"))
@@ -159,7 +165,7 @@ def with_line(path: Path, old: str, new: str) -> None:
 
 FAULTS: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
     # what happens to the run: (how, name of the finding, its level, what it says)
-    "torn config": (lambda run: tear(run / "config.toml"), "config.toml", "problem", "config.toml"),
+    "torn config": (lambda run: tear_line(run / "config.toml"), "config.toml", "problem", "config.toml"),
     "unknown part": (
         lambda run: with_line(run / "config.toml", 'type = "mlp"', 'type = "mpl"'),
         "config.toml",

@@ -20,7 +20,7 @@ Cli = Callable[..., Said]
     ("words", "message"),
     [
         ("trian digits", "unknown command 'trian'. Did you mean 'train'? (all: scorefield --help)"),
-        ("--verbose", "unknown flag '--verbose'. Known: calibrate, compare, config, data, doctor, "),
+        ("--verbose", "unknown flag '--verbose'. Known: bits, calibrate, compare, config, data, decode, "),
         ("train digits step=5", "unknown option 'step'. Did you mean 'steps'? (all: scorefield train --help)"),
         ("train digits steps=0", "steps must be at least 1, got 0"),
         ("train digits images=0", "images must be at least 1, got 0"),

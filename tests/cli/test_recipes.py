@@ -18,6 +18,7 @@ Cli = Callable[..., Said]
 WANTED = {
     *("digits", "mnist", "fashion-mnist", "cifar-10", "emoji"),
     *("adult", "california-housing", "spoken-digits", "airfoils", "shakespeare", "emoji-16"),
+    "swissroll-2015",
 }
 FAST = ("channels=8", "mult=1", "attention=none", "batch=8", "preview=0", "evaluate=no")
 

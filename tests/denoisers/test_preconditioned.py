@@ -7,6 +7,7 @@ from torch import nn
 from scorefield import Denoising, Gaussian, Preconditioned, Rng, UserError
 from scorefield.core import as_time
 from scorefield.denoisers import PREDICTIONS
+from scorefield.denoisers.predictions import NEEDS_SIGNAL
 from scorefield.noise import EDM, VP, BetaTable, Cosine, Flow
 from scorefield.objectives import EDMWeight, FlowWeight, LogNormal, Simple, Uniform
 from scorefield.testing import check_denoiser
@@ -37,6 +38,7 @@ def targets(x0, noise, alpha, sigma, data):
         "x0": x0,
         "v": (alpha * noise - sigma * x0) / n,
         "score": -noise,
+        "ncsn": -noise,
         "flow": noise - x0,
         "edm": edm,
     }
@@ -45,7 +47,7 @@ def targets(x0, noise, alpha, sigma, data):
 @pytest.mark.parametrize("predict", PREDICTIONS)
 @pytest.mark.parametrize("schedule", CONTINUOUS, ids=repr)
 def test_the_right_answer_gives_the_data_back(predict, schedule):
-    if predict in ("eps", "score") and schedule(as_time(1.0)).alpha == 0:
+    if predict in NEEDS_SIGNAL and schedule(as_time(1.0)).alpha == 0:
         pytest.skip("refused: divides by α = 0")
     x0, noise = Rng(0).normal(torch.empty(5, 3).double()), Rng(1).normal(torch.empty(5, 3).double())
     t = as_time([0.05, 0.2, 0.5, 0.8, 0.95])
@@ -54,7 +56,8 @@ def test_the_right_answer_gives_the_data_back(predict, schedule):
     net = Told(answer)
     belief = Preconditioned(net, Gaussian(schedule), predict, 0.7)(alpha * x0 + sigma * noise, t)
     torch.testing.assert_close(belief.mean, x0, rtol=0, atol=1e-9)
-    torch.testing.assert_close(net.seen[1], (sigma / alpha).log().flatten().clamp(-10, 10))
+    told = 0.0 if predict == "ncsn" else 1.0
+    torch.testing.assert_close(net.seen[1], told * (sigma / alpha).log().flatten().clamp(-10, 10))
 
 
 @pytest.mark.parametrize("predict", PREDICTIONS)
@@ -64,7 +67,7 @@ def test_a_network_trained_under_one_schedule_samples_under_another(predict):
     net = nn.Bilinear(3, 1, 3).double()
     denoiser = Preconditioned(lambda_net(net), Gaussian(VP()), predict, 0.7)
     x = Rng(0).normal(torch.empty(4, 3).double())
-    for schedule in (s for s in SCHEDULES if s(as_time(1.0)).alpha > 0 or predict not in ("eps", "score")):
+    for schedule in (s for s in SCHEDULES if s(as_time(1.0)).alpha > 0 or predict not in NEEDS_SIGNAL):
         other = denoiser.under(Gaussian(schedule))
         t = as_time(0.3)
         u = other.process.time(denoiser.process.log_ratio(t))
@@ -111,13 +114,24 @@ def test_the_loss_of_a_zero_network_is_the_textbook_constant(schedule):
         assert Denoising(Uniform(), Simple(), 0.0)(eps, x0, rng).mean().item() == pytest.approx(1.0, rel=0.053)
 
 
+def test_a_network_that_is_not_told_the_noise_has_a_score_that_falls_as_1_over_it():
+    """Technique 3 of NCSNv2: σ s(x, σ) = F(x), whatever σ is; and the network sees x_t/α as it is."""
+    net = lambda_net(nn.Bilinear(3, 1, 3).double())
+    process = Gaussian(VP())
+    denoiser, u = Preconditioned(net, process, "ncsn"), Rng(0).normal(torch.empty(4, 3).double())
+    for t in (as_time(0.1), as_time(0.9)):
+        alpha, sigma = process.schedule(t)
+        score = process.score(alpha * u, denoiser(alpha * u, t), t)
+        torch.testing.assert_close(sigma * score, net(u, torch.zeros(4).double()))
+
+
 def test_a_float32_network_serves_a_float64_state():
     net = lambda_net(nn.Bilinear(3, 1, 3))
     assert Preconditioned(net, Gaussian(VP()))(torch.zeros(2, 3).double(), as_time(0.5)).mean.dtype == torch.float64
 
 
 @pytest.mark.parametrize("schedule", [Flow(), Cosine(), BetaTable(zero_terminal=True)], ids=repr)
-@pytest.mark.parametrize("predict", ["eps", "score"])
+@pytest.mark.parametrize("predict", sorted(NEEDS_SIGNAL))
 def test_dividing_by_a_zero_signal_is_refused(schedule, predict):
     with pytest.raises(UserError, match=f"predict='{predict}' divides by α, which is 0 at t = 1"):
         Preconditioned(nn.Identity(), Gaussian(schedule), predict)

@@ -110,3 +110,35 @@ def test_refusals():
         AnalyticVariance.measured(one().denoiser(process), [], Rng(0))
     with pytest.raises(UserError, match="at least 2 steps, got 1"):
         LearnedVariance(Two(0.0), process, steps=1)
+
+
+def test_under_another_process_the_mean_stays_and_the_variance_goes():
+    """The network is told the level, never the time, so at equal σ/α and x/α the mean is the same."""
+    denoiser = LearnedVariance(Two(0.5), Gaussian(BetaTable()), predict="v")
+    x = torch.randn(2, 1, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    t = as_time(0.4)
+    other = denoiser.under(Gaussian(VP()))
+    s = other.process.time(denoiser.process.log_ratio(t))
+    ratio = (other.process.schedule(s).alpha / denoiser.process.schedule(t).alpha).item()
+    belief = other(x * ratio, s)
+    torch.testing.assert_close(belief.mean, denoiser(x, t).mean)
+    assert belief.var is None
+
+
+def test_respaced_steps_of_a_learned_variance_are_exact_on_gaussian_data():
+    """N(0, 1) has v = 1 at every step, and as the variance of x₀ given x_t that is σ² whatever the length of the step
+    it was learned on: so a walk of any other steps draws with the variance of its own β, and keeps N(0, 1)."""
+    process, x = Gaussian(BetaTable("cosine", 1000)), torch.zeros(1, 1, 2, 2, dtype=torch.float64)
+    denoiser = LearnedVariance(Two(1.0), process)
+    for i in (30, 400, 900):
+        t = as_time(i / 1000)
+        sigma = process.schedule(t).sigma
+        torch.testing.assert_close(denoiser(x, t).var, (sigma.square()).expand_as(x))
+        for stride in (1, 10, 25):
+            s = as_time((i - stride) / 1000)
+            _, aim, fresh = process.bridge(t, s)
+            beta = (
+                process.schedule(t).sigma ** 2
+                - (process.schedule(t).alpha / process.schedule(s).alpha * process.schedule(s).sigma) ** 2
+            )
+            torch.testing.assert_close(fresh**2 + aim**2 * denoiser(x, t).var.flatten()[0], beta)

@@ -90,6 +90,9 @@ def test_losses_differ_by_the_known_constants():
     torch.testing.assert_close(found, value)
     fisher = 0.5 * (model(x) - LAW.score(x)).square().sum(1).mean()
     torch.testing.assert_close(found, fisher - 0.5 * torch.trace(torch.linalg.inv(COV)))
+    for way in ("sliced", "sliced, gaussian", "sliced, not reduced"):  # explicit in expectation, whatever the slices
+        losses = LOSSES[way](model, x.repeat(10, 1)).detach()
+        assert abs(losses.mean() - value) < 4.5 * losses.std() / len(losses) ** 0.5, way
     std = 0.5
     noised = COV + std**2 * torch.eye(2)
     constant = 0.5 * (2 / std**2 - torch.trace(torch.linalg.inv(noised)))

@@ -36,6 +36,24 @@ def _edit(request: Request, console: Console) -> Outcome:
     return edit.run(request, console)
 
 
+def _encode(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import latents
+
+    return latents.encode(request, console)
+
+
+def _decode(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import latents
+
+    return latents.decode(request, console)
+
+
+def _interpolate(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import latents
+
+    return latents.interpolate(request, console)
+
+
 def _calibrate(request: Request, console: Console) -> Outcome:
     from scorefield.cli import calibrate
 
@@ -46,6 +64,12 @@ def _evaluate(request: Request, console: Console) -> Outcome:
     from scorefield.cli import evaluate
 
     return evaluate.run(request, console)
+
+
+def _bits(request: Request, console: Console) -> Outcome:
+    from scorefield.cli import bits
+
+    return bits.run(request, console)
 
 
 def _compare(request: Request, console: Console) -> Outcome:
@@ -118,8 +142,12 @@ RUNNERS: dict[str, Callable[[Request, Console], Outcome]] = {
     "train": _train,
     "sample": _sample,
     "edit": _edit,
+    "encode": _encode,
+    "decode": _decode,
+    "interpolate": _interpolate,
     "calibrate": _calibrate,
     "evaluate": _evaluate,
+    "bits": _bits,
     "compare": _compare,
     "tune": _tune,
     "ema": _ema,

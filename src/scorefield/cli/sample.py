@@ -57,7 +57,8 @@ def run(request: Request, console: Console) -> Outcome:
     files = [str(samples.save(path)) for path in _paths(loaded, out, film)]
     for file in files:
         console.result(file)
-    return Outcome(_result(loaded, samples, files), _python(request, film, files), _following(request, samples, film))
+    following = _following(request, loaded, samples, film)
+    return Outcome(_result(loaded, samples, files), _python(request, film, files), following)
 
 
 def _picture(samples: Samples, console: Console) -> None:
@@ -117,12 +118,14 @@ def _python(request: Request, film: bool, files: list[str]) -> list[str]:
     ]
 
 
-def _following(request: Request, samples: Samples, film: bool) -> list[str]:
+def _following(request: Request, loaded: Run, samples: Samples, film: bool) -> list[str]:
+    from scorefield.runs.tokens import guidance_of
+
     word = request.word
     lines = [] if film else [f"scorefield sample {word} film=yes"]
     lines += [f'scorefield edit {word} "{opening(samples)}____"'] if samples.kind == "text" else []
     if samples.labels is not None and "classifier" not in request.given:
-        lines.append(f"scorefield sample {word} class={samples.classes[0]} guidance=2")
+        lines.append(f"scorefield sample {word} class={samples.classes[0]}{guidance_of(loaded)}")
     if samples.condition_names and samples.conditions is None:
         lines.append(f"scorefield sample {word} condition={','.join('0' * len(samples.condition_names))}")
     return [*lines, f"scorefield evaluate {word}"]

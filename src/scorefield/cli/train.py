@@ -67,7 +67,10 @@ def _using(trained: Run) -> str:
 
 def _asking(trained: Run) -> str:
     """What makes the next picture interesting: one class, guided, where there are classes."""
-    return f" class={trained.classes[min(3, len(trained.classes) - 1)]} guidance=2" if trained.classes else " film=yes"
+    from scorefield.runs.tokens import guidance_of
+
+    which = min(3, len(trained.classes) - 1)
+    return f" class={trained.classes[which]}{guidance_of(trained)}" if trained.classes else " film=yes"
 
 
 def _result(trained: Run) -> dict[str, object]:

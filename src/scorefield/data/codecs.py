@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scorefield.data import alphabet, argmax, palette, tokenizer  # noqa: F401  (importing registers)
+from scorefield.data import alphabet, argmax, indexed, palette, tokenizer  # noqa: F401  (importing registers)
 from scorefield.data.dataset import Dataset
 from scorefield.data.describe import moments
 from scorefield.data.mixed import table_codec
@@ -21,29 +21,37 @@ from scorefield.registry import from_config, register
 class Pixels:
     """Bytes to [−1, 1], z = 2v/(L − 1) − 1, because the noise levels of the literature assume that range.
 
-    ``levels`` is L, the number of values 0 … L − 1 a pixel can take (2 to 256). Raises ``UserError`` outside that.
+    ``levels`` is L, the number of values v = 0 … L − 1 a pixel can take (2 to 256), which are stored as the bytes
+    round(first + step v): ``data.levels`` finds the three. Raises ``UserError`` outside that.
     """
 
-    def __init__(self, levels: int = 256) -> None:
+    def __init__(self, levels: int = 256, first: int = 0, step: float = 1.0) -> None:
         if not 2 <= levels <= 256:
             raise UserError(f"levels must be from 2 to 256, got {levels}.")
-        self.levels = levels
+        if not step > 0 or not 0 <= first <= round(first + step * (levels - 1)) <= 255:
+            raise UserError(f"{levels} levels from {first} in steps of {step:g} are not all between 0 and 255.")
+        self.levels, self.first, self.step = levels, first, step
+        self._plain = (first, step) == (0, 1.0)  # bytes are the numbers of their levels
 
     def __repr__(self) -> str:
         return f"Pixels({self.levels})"
 
     def encode(self, raw: Tensor) -> Tensor:
-        """(B, *D) uint8 (or real values, for likelihoods) to float32 (real values keep their dtype) in [−1, 1]."""
-        values = raw if raw.is_floating_point() else raw.float()
-        return values * (2 / (self.levels - 1)) - 1
+        """(B, *D) uint8 (or real values as stored, for likelihoods) to float32 (real values keep their dtype) in
+        [−1, 1]; a byte goes to its level exactly."""
+        if raw.is_floating_point():
+            return (raw - self.first) * (2 / (self.step * (self.levels - 1))) - 1
+        v = raw.float() if self._plain else ((raw.float() - self.first) / self.step).round()
+        return v * (2 / (self.levels - 1)) - 1
 
     def decode(self, z: Tensor) -> Tensor:
-        """(B, *D) real to uint8, rounded to the nearest level and clamped to 0 … L − 1."""
-        return ((z.float() + 1) * ((self.levels - 1) / 2)).round().clamp(0, self.levels - 1).to(torch.uint8)
+        """(B, *D) real to uint8, rounded to the nearest level and clamped to those there are."""
+        v = ((z.float() + 1) * ((self.levels - 1) / 2)).round().clamp(0, self.levels - 1)
+        return (v if self._plain else (self.first + self.step * v).round()).to(torch.uint8)
 
     def log_det(self, shape: Sequence[int]) -> float:
-        """log |∂z/∂v| of one example of event shape D: |D| log(2/(L − 1)), nats."""
-        return math.prod(shape) * math.log(2 / (self.levels - 1))
+        """log |∂z/∂v| of one example of event shape D, v as stored: |D| log(2/(step (L − 1))), nats."""
+        return math.prod(shape) * math.log(2 / (self.step * (self.levels - 1)))
 
 
 @register("standardise", "codec")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..belief import Moments
@@ -11,7 +12,7 @@ from ..core import as_time, like
 from ..errors import UserError, suggest
 from ..noise.gaussian import Gaussian
 from ..registry import register
-from .predictions import NEEDS_SIGNAL, PREDICTIONS, Coefficients
+from .predictions import NEEDS_SIGNAL, PREDICTIONS, UNTOLD, Coefficients
 
 LEVEL_BOUND = 10.0  # |log σ/α| beyond e^±10 is told to the network as ±10: at either end nothing is left to learn
 
@@ -39,6 +40,7 @@ class Preconditioned(nn.Module):
                 "Use predict='v', 'x0', 'flow' or 'edm', or a schedule that keeps some signal, such as vp or ddpm."
             )
         self.net, self.process, self.predict, self.sigma_data = net, process, predict, sigma_data
+        self.schedule = process.schedule  # a learned one is a module, whose weights are then among those trained
 
     def coefficients(self, t: Tensor, x: Tensor) -> Coefficients:
         """skip, out and inp at times t, ready to multiply x (B, *D)."""
@@ -50,14 +52,20 @@ class Preconditioned(nn.Module):
         return self.believe(x, self.coefficients(t, x), self.level(t), **cond)
 
     def level(self, t: Tensor) -> Tensor:
-        """What the network is told of the noise: log σ/α of t, clamped, in the shape of t."""
-        return (-self.process.log_ratio(t)).clamp(-LEVEL_BOUND, LEVEL_BOUND)
+        """What the network is told of the noise: log σ/α of t, clamped, in the shape of t; 0 where it is to see for
+        itself (``predict="ncsn"``)."""
+        level = (-self.process.log_ratio(t)).clamp(-LEVEL_BOUND, LEVEL_BOUND)
+        return torch.zeros_like(level) if self.predict in UNTOLD else level
 
     def believe(self, x: Tensor, c: Coefficients, level: Tensor, **cond: Any) -> Moments:
         """``forward`` with the coefficients and the level, () or (B,), worked out before: what exports do."""
+        return Moments(c.skip * x + c.out * self.answer(x, c, level, **cond))
+
+    def answer(self, x: Tensor, c: Coefficients, level: Tensor, **cond: Any) -> Tensor:
+        """What the network says of x_t, in the dtype of x."""
         dtype = next((p.dtype for p in self.net.parameters()), x.dtype)
         level = level.to(x.device, dtype).expand(x.shape[0])  # not len(x), which an export would freeze
-        return Moments(c.skip * x + c.out * self.net((c.inp * x).to(dtype), level, **cond).to(x.dtype))
+        return self.net((c.inp * x).to(dtype), level, **cond).to(x.dtype)
 
     def under(self, process: Gaussian) -> Preconditioned:
         """The same network on another process: train under one schedule, sample under another."""

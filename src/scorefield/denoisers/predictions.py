@@ -46,6 +46,12 @@ def score(alpha: Tensor, sigma: Tensor, data: float) -> Coefficients:
     return Coefficients(1 / alpha, sigma / alpha, _scale(alpha, sigma, data))
 
 
+def ncsn(alpha: Tensor, sigma: Tensor, data: float) -> Coefficients:
+    """F(x_t/α) = σ ∇ log p_t with a network that is not told the noise and sees x_t unscaled, as its size is what tells
+    it: s = F(x)/σ (technique 3 of NCSNv2: Song and Ermon 2020, section 3.3). Undefined where α = 0."""
+    return Coefficients(1 / alpha, sigma / alpha, 1 / alpha)
+
+
 def flow(alpha: Tensor, sigma: Tensor, data: float) -> Coefficients:
     """F = ε − x₀, the velocity of the straight path (Lipman et al. 2023), carried to any schedule by scaling."""
     total = alpha + sigma
@@ -63,7 +69,9 @@ PREDICTIONS: dict[str, Callable[[Tensor, Tensor, float], Coefficients]] = {
     "x0": x0,
     "v": v,
     "score": score,
+    "ncsn": ncsn,
     "flow": flow,
     "edm": edm,
 }
-NEEDS_SIGNAL = frozenset({"eps", "score"})  # divide by α
+NEEDS_SIGNAL = frozenset({"eps", "score", "ncsn"})  # divide by α
+UNTOLD = frozenset({"ncsn"})  # the network hears nothing of the noise

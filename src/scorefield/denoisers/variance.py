@@ -13,6 +13,7 @@ from ..belief import Moments
 from ..core import Denoiser, Rng, as_time, like
 from ..errors import UserError
 from ..noise.gaussian import Gaussian
+from ..registry import register
 from .preconditioned import Preconditioned
 
 
@@ -65,6 +66,7 @@ class AnalyticVariance:
         return Moments(self.inner(x, t, **cond).mean, like(self.variance(t), x))
 
 
+@register("learned-variance", "denoiser")
 class LearnedVariance(nn.Module):
     """A network of 2 C output channels: the prediction, and v in [−1, 1] that places the log variance of a step between
     β̃ (−1) and β (+1) (Nichol and Dhariwal 2021, eq. 15; ADM's networks are of this kind).
@@ -81,26 +83,40 @@ class LearnedVariance(nn.Module):
         super().__init__()
         if steps < 2:
             raise UserError(f"a learned variance needs at least 2 steps, got {steps}.")
-        self.halves, self.steps = _Halves(net), steps
-        self.mean = Preconditioned(self.halves, process, predict, sigma_data)
+        self.steps = steps
+        self.mean = Preconditioned(net, process, predict, sigma_data)
+
+    @property
+    def net(self) -> nn.Module:
+        """The network, with both its halves."""
+        return self.mean.net
 
     @property
     def process(self) -> Gaussian:
         """How the data are destroyed."""
         return self.mean.process
 
+    @property
+    def sigma_data(self) -> float:
+        """The root mean square of the data."""
+        return self.mean.sigma_data
+
     def forward(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         """x_t (B, *D), t () or (B,) → the belief about x₀, with its variance (B, *D)."""
-        belief = self.mean(x, t, **cond)
-        v = self.halves.second.to(x.dtype)
         t = as_time(t)
+        c = self.mean.coefficients(t, x)
+        first, v = self.mean.answer(x, c, self.mean.level(t), **cond).chunk(2, dim=1)
         s = (t - 1 / self.steps).clamp_min(0)
         aim, small, large = self.variances(t, s)
         share = (v + 1) / 2
         log_small, log_large = (like(part.clamp_min(1e-20).log(), x) for part in (small, large))
         square = (share * log_large + (1 - share) * log_small).exp()
         excess = (square - like(small, x)).clamp_min(0) / like(aim.square(), x)
-        return Moments(belief.mean, excess * like((small > 0).double(), x))
+        return Moments(c.skip * x + c.out * first, excess * like((small > 0).double(), x))
+
+    def under(self, process: Gaussian) -> Preconditioned:
+        """The mean on another process, without the variance, which is of steps of its own."""
+        return Preconditioned(_First(self.mean.net), process, self.mean.predict, self.mean.sigma_data)
 
     def variances(self, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(aim of the bridge, β̃, β) of a step t → s. On the step to clean data, where DDPM draws nothing, β̃ is 0."""
@@ -109,13 +125,12 @@ class LearnedVariance(nn.Module):
         return aim, fresh.square(), (s_t**2 - (a_t / a_s * s_s) ** 2).clamp_min(0)
 
 
-class _Halves(nn.Module):
-    """Hands on the first half of the channels and keeps the second for whoever asks next."""
+class _First(nn.Module):
+    """The first half of what a network answers."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.net, self.second = net, torch.zeros(())
+        self.net = net
 
     def forward(self, x: Tensor, level: Tensor, **cond: Any) -> Tensor:
-        first, self.second = self.net(x, level, **cond).chunk(2, dim=1)
-        return first
+        return self.net(x, level, **cond).chunk(2, dim=1)[0]

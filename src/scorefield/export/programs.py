@@ -70,6 +70,7 @@ class SamplerProgram(nn.Module):
     def __init__(self, denoiser: Any, table: Table, guidance: float = 1.0, decode: Decode | None = None) -> None:
         super().__init__()
         table.check(denoiser.process)
+        denoiser = denoiser.under(denoiser.process)  # a Preconditioned, whatever stands around it
         self.denoiser, self.decode = denoiser, decode
         self.table = replace(table, process=denoiser.process)
         self.scale = float(denoiser.process.schedule(table.times[0]).sigma)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..registry import register
 
 ROWS = 1 << 22  # numbers × levels looked at together
 
@@ -20,6 +21,7 @@ class Decoder(Protocol):
     def __call__(self, x0: Tensor, mean: Tensor, var: Tensor) -> Tensor: ...
 
 
+@register("real", "decoder")
 @dataclass(frozen=True)
 class Real:
     """−log N(x₀; mean, var): a density, of data that are real numbers."""
@@ -33,6 +35,7 @@ def _check(levels: int) -> None:
         raise UserError(f"a decoder of levels needs at least 2 of them, got {levels}.")
 
 
+@register("levels", "decoder")
 @dataclass(frozen=True)
 class Levels:
     """The probability of the bin that N(mean, var) falls into, of data on ``levels`` values 2v/(L − 1) − 1; the first
@@ -55,6 +58,7 @@ class Levels:
         return -(log_b + torch.log1p(-(log_a - log_b).exp())).flatten(1).sum(1)
 
 
+@register("softmax", "decoder")
 @dataclass(frozen=True)
 class Softmax:
     """p(v) ∝ N(x_v; mean, var) over the ``levels`` values x_v = 2v/(L − 1) − 1 (Kingma et al. 2021, appendix B.1): the

@@ -10,20 +10,15 @@ import torch
 from torch import Size, Tensor
 
 from ..core import Denoiser, as_time, like
-from ..solvers.adaptive import (
-    PAIRS,
-    Adaptive,
-    Walk,
-    advance,
-    first_size,
-    inner_times,
-    scaled_norm,
-    too_long,
-    too_small,
-)
+from ..errors import UserError
+from ..solvers.adaptive import inner_times
+from . import adams
+from .adams import Adams
 from .divergence import Divergence
 
-LONGEST = 1.0  # step in log σ/α: the flow of a Gaussian turns within about 2, and longer steps can miss it unseen
+LONGEST = 0.5  # step in log σ/α: the flow of a Gaussian turns within about 2, and longer steps can miss it unseen
+FIRST = 5.0  # step, of √tol
+EXACT, ESTIMATED = 3.0, 10.0  # tolerances that the divergence's error may be; that of probes is far greater
 WIDE = {"mps": torch.float32}  # float64 elsewhere: log-determinants are sums of thousands of numbers
 
 
@@ -99,6 +94,13 @@ class Flow:
         keep = like((self.scale / self.spread(level)).square(), u)
         return torch.cat([keep * u - belief, keep * self.divergence.of_identity(rows) - traces / self.size], 1)
 
+    def steepness(self, state: Tensor, slope: Tensor, level: Tensor) -> Tensor:
+        """How fast log p changes with u (b,), as a root mean square: ∇ log p = −u − s² α²/σ² du/dℓ, and at least α s/σ,
+        one over the noise, as it is across data of few dimensions."""
+        width = self.spread(level) / level.exp()
+        grade = state[:, : self.size] + like(width.square(), slope) * slope[:, : self.size]
+        return torch.maximum(_rms(grade), width)
+
     def start(self, x0: Tensor) -> Tensor:
         """The state of clean data at the low end. Below, x/α is a smooth function of σ²/α² = w, dy/dw = ½ (y − x̂₀)/w:
         one step of it."""
@@ -137,11 +139,11 @@ class Flow:
             x = alpha.item() * told + (sigma / process.schedule(as_time(1.0)).sigma).item() * x
         return x.flatten(1) / math.exp(self.log_scale(self.at.high))
 
-    def walk(self, state: Tensor, solver: Adaptive, down: bool = False) -> tuple[Tensor, Tensor]:
+    def walk(self, state: Tensor, solver: Adams, down: bool = False) -> tuple[Tensor, Tensor]:
         """The state at the other end, and evaluations an example (B,), those of both ends included. Every example has
         its own steps, and leaves the batch when it has arrived: cost is the sum over examples, not the longest of them.
         """
-        pair, sign = PAIRS[solver.method], -1.0 if down else 1.0
+        sign = -1.0 if down else 1.0
         first, last = (-self.at.high, -self.at.low) if down else (self.at.low, self.at.high)
         rows, calls = torch.arange(len(state)), torch.full((len(state),), 1 + int(self._cut))
 
@@ -149,29 +151,29 @@ class Flow:
             calls[rows] += 1
             return sign * self.field(y, sign * at, rows)
 
-        def norm(error: Tensor, there: Tensor) -> Tensor:
-            """Of u as of any state; of the integral, whose size is 1, that of the mean over probes."""
-            off = scaled_norm(error[:, : self.size], there[:, : self.size], rtol=solver.rtol, atol=solver.atol)
-            if error.shape[1] == self.size:
-                return off
-            nats = error[:, self.size :].mean(1).abs().cpu().double() / (solver.rtol + solver.atol)
-            return torch.maximum(off, nats.nan_to_num(math.inf, math.inf))
+        def norm(error: Tensor, y: Tensor, slope: Tensor, at: Tensor) -> Tensor:
+            """Of the state, and of the integral that of the mean over probes."""
+            off = _rms(error[:, : self.size])
+            if not down:
+                off = off * self.steepness(y, slope, at) / self.size**0.5
+            if error.shape[1] > self.size:
+                nats = error[:, self.size :].mean(1).abs().cpu().double()
+                off = torch.maximum(off, nats / (EXACT if self.divergence.exact else ESTIMATED))
+            return (off / solver.tol).nan_to_num(math.inf, math.inf)
 
         at = torch.full((len(state),), first, dtype=torch.float64)
         end, done = torch.full_like(at, last), torch.empty_like(state)
-        walk = Walk(state, field(state, at), at, first_size(at, solver.rtol, pair))
+        walk = adams.start(state, field(state, at), at, FIRST * solver.tol**0.5)
         while len(rows):
             if calls.max() > solver.max_evaluations:
-                raise too_long(solver, self.denoiser.process.time(-sign * walk.at))
-            walk, stuck = advance(field, walk, end[rows], pair, norm, LONGEST)
+                raise too_long(solver, math.exp(sign * walk.at[:, 0].min()))
+            walk, stuck = adams.advance(field, walk, end[rows], norm, LONGEST)
             if stuck:
-                raise too_small(solver, self.denoiser.process.time(-sign * walk.at[walk.size.argmin()]))
-            here = walk.at >= last
+                raise too_small(math.exp(sign * walk.at[walk.size.argmin(), 0]))
+            here = walk.at[:, 0] >= last
             if here.any():
                 done[rows[here].to(done.device)] = walk.y[here.to(done.device)]
-                rows, there = rows[~here], ~here
-                on = there.to(done.device)
-                walk = Walk(walk.y[on], walk.slope[on], walk.at[there], walk.size[there])
+                rows, walk = rows[~here], walk.of(~here)
         return done, calls
 
     @property
@@ -182,3 +184,24 @@ class Flow:
     def _of(self, value: Any, rows: Tensor) -> Any:
         """What these examples are told."""
         return value[rows.to(value.device)] if torch.is_tensor(value) and value.ndim else value
+
+
+def _rms(x: Tensor) -> Tensor:
+    """Over each row, on the CPU."""
+    return x.square().mean(1).sqrt().cpu().double()
+
+
+def too_long(solver: Adams, level: float) -> UserError:
+    """The walk's bound is spent."""
+    return UserError(
+        f"{solver} has not come further than noise σ/α = {level:.4g} within max_evaluations={solver.max_evaluations}. "
+        "Raise tol, or max_evaluations."
+    )
+
+
+def too_small(level: float) -> UserError:
+    """No step is small enough."""
+    return UserError(
+        f"the flow finds no step small enough at noise σ/α = {level:.4g}: the beliefs there are not finite, or rougher "
+        "than the tolerance (a model in bfloat16, or one that draws noise). Raise tol, or use a model in float32."
+    )

@@ -130,11 +130,14 @@ def _sliced(walk: _Walk, x: Tensor, t: Tensor, level: Tensor) -> Tensor:
 
 def _first_step(process: Any, steps: int, variance: str) -> Spread:
     """Of a bound in steps, the belief; its own variance, or β̃ of the second step, which DDPM takes in place of the 0 of
-    the first."""
-    if variance == "belief":
-        return lambda x, belief, scales: (belief.mean, belief.var)
+    the first (as learned variances say, whose first step draws nothing)."""
     fresh = process.bridge(as_time(2 / steps), as_time(1 / steps)).fresh
-    return lambda x, belief, scales: (belief.mean, fresh.square())
+    square = fresh.square()
+
+    def own(x: Tensor, belief: Any, scales: Any) -> tuple[Tensor, Tensor]:
+        return belief.mean, torch.where(belief.var > 0, belief.var, square.item())
+
+    return own if variance == "belief" else lambda x, belief, scales: (belief.mean, square)
 
 
 FORMS = {"denoising": _denoising, "sliced": _sliced}

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ..core import Denoiser, Rng, as_time, need
 from ..errors import UserError
-from ..solvers.adaptive import Adaptive
+from .adams import Adams
 from .divergence import Divergence, divergence_of
 from .flow import Flow, ends_of, log_normal
 
-USUAL = Adaptive(rtol=1e-5, atol=1e-5)
+USUAL = Adams()
 NEEDED = ("log_ratio", "time", "schedule", "scales")
 
 
@@ -37,7 +37,7 @@ def log_prob(
     divergence: str = "auto",
     probes: int = 1,
     rng: Rng | None = None,
-    solver: Adaptive = USUAL,
+    solver: Adams = USUAL,
     scale: float | None = None,
     log_prior: Callable[[Tensor], Tensor] | None = None,
     **cond: Any,
@@ -51,11 +51,11 @@ def log_prob(
 
     The walk is in u = x/√(α² c² + σ²) over log σ/α, c = ``scale`` the deviation of the data (default: the denoiser's
     own ``sigma_data``, or 1): there the flow of N(0, c²) stands still and its divergence is 0, so that steps are spent
-    on what is not Gaussian. ``solver`` has the tolerances, in units of u and in nats a dimension, and ``sigma_min``,
-    the noise σ/α of the clean end; from there to 0 one midpoint step. Examples that arrive leave the batch.
+    on what is not Gaussian. ``solver`` has the tolerance and ``sigma_min``, the noise σ/α of the clean end; from there
+    to 0 one midpoint step. Every example has its own steps, and those that arrive leave the batch.
 
     ``log_prior`` replaces log p₁, (B, *D) → (B,). Raises UserError for an unknown divergence, probes < 1, a scale that
-    is not above 0, a process without a noise-to-signal ratio, and as ``Adaptive`` does.
+    is not above 0, a process without a noise-to-signal ratio, and as ``Adams`` does.
     """
     flow = _flow(denoiser, x0, cond, divergence_of(divergence, probes, x0, rng), scale, solver)
     state, calls = flow.walk(flow.start(x0), solver)
@@ -67,9 +67,7 @@ def log_prob(
 
 
 @torch.no_grad()
-def encode(
-    denoiser: Denoiser, x0: Tensor, *, solver: Adaptive = USUAL, scale: float | None = None, **cond: Any
-) -> Tensor:
+def encode(denoiser: Denoiser, x0: Tensor, *, solver: Adams = USUAL, scale: float | None = None, **cond: Any) -> Tensor:
     """The latent x₁ (B, *D) that the probability-flow ODE carries to x0 (B, *D); ``decode`` is the way back. Options
     and errors as in ``log_prob``."""
     flow = _flow(denoiser, x0, cond, divergence_of("none", 1, x0, None), scale, solver)
@@ -77,9 +75,7 @@ def encode(
 
 
 @torch.no_grad()
-def decode(
-    denoiser: Denoiser, x1: Tensor, *, solver: Adaptive = USUAL, scale: float | None = None, **cond: Any
-) -> Tensor:
+def decode(denoiser: Denoiser, x1: Tensor, *, solver: Adams = USUAL, scale: float | None = None, **cond: Any) -> Tensor:
     """The x₀ (B, *D) that the probability-flow ODE makes of the latent x1 (B, *D). Options and errors as in
     ``log_prob``."""
     flow = _flow(denoiser, x1, cond, divergence_of("none", 1, x1, None), scale, solver)
@@ -93,7 +89,7 @@ def interpolate(
     b: Tensor,
     weights: Sequence[float] | Tensor,
     *,
-    solver: Adaptive = USUAL,
+    solver: Adams = USUAL,
     scale: float | None = None,
     **cond: Any,
 ) -> Tensor:
@@ -133,7 +129,7 @@ def _each(value: Any, n: int) -> Any:
 
 
 def _flow(
-    denoiser: Denoiser, x: Tensor, cond: dict[str, Any], divergence: Divergence, scale: float | None, solver: Adaptive
+    denoiser: Denoiser, x: Tensor, cond: dict[str, Any], divergence: Divergence, scale: float | None, solver: Adams
 ) -> Flow:
     need(denoiser.process, "A likelihood by the flow", *NEEDED)
     c = getattr(denoiser, "sigma_data", 1.0) if scale is None else scale

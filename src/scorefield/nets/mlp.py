@@ -84,7 +84,7 @@ class MLP(nn.Module):
     all); ``scale`` is then the root mean square of the data. ``tokens`` are how many values each of further columns
     has, which hold whole numbers up to that and stand after the numbers: x is then (B, dim + their count), any larger
     number means that the token is masked, and the answer (B, dim + Σ tokens) has logits for each. ``dim`` may then be
-    0.
+    0. ``out_channels`` are the numbers of the answer, where they are not dim.
     Weights are drawn by torch's global generator: seed it before.
     Raises UserError for sizes below 1, columns that are not there, and at forward for an input of another width.
     """
@@ -103,10 +103,12 @@ class MLP(nn.Module):
         numbers: Sequence[int] | None = None,
         scale: float = 1.0,
         tokens: Sequence[int] = (),
+        out_channels: int | None = None,
         checkpoint: bool = False,
     ) -> None:
         super().__init__()
-        if min(dim + len(tokens), width, depth) < 1 or classes < 0 or not 0 <= dropout < 1:
+        outputs = dim if out_channels is None else out_channels
+        if min(dim + len(tokens), outputs + len(tokens), width, depth) < 1 or classes < 0 or not 0 <= dropout < 1:
             raise UserError(
                 "dim, width and depth must be at least 1, classes at least 0, and dropout at least 0 and less than 1; "
                 f"got dim={dim}, width={width}, depth={depth}, classes={classes}, dropout={dropout}."
@@ -126,7 +128,7 @@ class MLP(nn.Module):
         self.stem = nn.Linear(inputs, width) if dim else None
         self.table = Table(tokens, width) if tokens else None
         self.blocks = nn.ModuleList(FiLMBlock(width, told or width, dropout) for _ in range(depth))
-        self.norm, self.head = nn.LayerNorm(width), zero(nn.Linear(width, dim + sum(tokens)))
+        self.norm, self.head = nn.LayerNorm(width), zero(nn.Linear(width, outputs + sum(tokens)))
 
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         return self.head(F.silu(self.norm(self.hidden(x, level, label, condition))))

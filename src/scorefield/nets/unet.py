@@ -25,6 +25,7 @@ from .layers import (
     run,
     zero,
 )
+from .waves import PixelWaves
 
 
 class Unit(nn.Module):
@@ -99,6 +100,8 @@ class UNet(nn.Module):
     shift instead of adding; ``rescale`` scales every residual sum by 1/√2; ``project`` puts a 1×1 convolution on the
     skip of resampling blocks. ``group`` channels are normed together, in at most 32 groups (4 in the papers).
 
+    ``waves`` adds Fourier features of these frequencies (see ``PixelWaves``); ``scale`` is then the root mean square of
+    the data.
     ``checkpoint`` computes the blocks again for the gradients instead of keeping what they computed: less memory.
     Weights are drawn by torch's global generator: seed it before.
     Raises UserError for arguments that do not fit together, and at forward for an input it cannot take.
@@ -125,6 +128,8 @@ class UNet(nn.Module):
         project: bool = False,
         group: int = 16,
         dropout: float = 0.0,
+        waves: Sequence[float] = (),
+        scale: float = 1.0,
         classes: int = 0,
         condition: int = 0,
         checkpoint: bool = False,
@@ -152,7 +157,8 @@ class UNet(nn.Module):
 
         self.told = Conditioning(channels, told, classes, condition)
         c = min(channels, widths[0])
-        self.stem = convolution(dims, in_channels, c)
+        self.waves = PixelWaves(waves, scale) if len(waves) else None
+        self.stem = convolution(dims, in_channels * (1 + 2 * len(waves)), c)
         skips = [c]
         self.down = nn.ModuleList()
         for level, wide in enumerate(widths):
@@ -184,6 +190,7 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         self._check_input(x)
         told = self.told(level, label, x.shape[0], condition)
+        x = x if self.waves is None else torch.cat((x, self.waves(x, level)), 1)
         h = self.stem(x.unsqueeze(2) if self.dims == 1 else x)  # a signal is an image of height 1, see layers
         skips = [h]
         for module in self.down:

@@ -71,19 +71,31 @@ class BetaTable:
         return f"BetaTable({self.betas!r}, steps={self.steps}{', zero_terminal=True' if self.zero_terminal else ''})"
 
     def __call__(self, t: Tensor) -> Scales:
-        position = t * self.steps
-        i = position.detach().floor().long().clamp(0, self.steps - 1)
-        alpha, gap = (torch.lerp(table[i], table[i + 1], position - i) for table in (self._alpha, self._gap))
-        return Scales(alpha, (gap * (1 + alpha)).sqrt())
+        return between(self._alpha, self._gap, t)
 
     def time(self, log_ratio: Tensor) -> Tensor:
-        alpha = torch.sigmoid(2 * log_ratio).sqrt()
-        by_alpha = self.steps - self._locate(self._alpha.flip(0), alpha)
-        by_gap = self._locate(self._gap, torch.sigmoid(-2 * log_ratio) / (1 + alpha))
-        return torch.where(log_ratio < 0, by_alpha, by_gap) / self.steps  # the smaller of the two is the exact one
+        return found(self._alpha, self._gap, log_ratio)
 
-    @staticmethod
-    def _locate(table: Tensor, value: Tensor) -> Tensor:
-        value = value.clamp(table[0], table[-1])
-        i = (torch.searchsorted(table, value.contiguous(), right=True) - 1).clamp(0, len(table) - 2)
-        return i + (value - table[i]) / (table[i + 1] - table[i])
+
+def between(alpha: Tensor, gap: Tensor, t: Tensor) -> Scales:
+    """(α, σ) at times t ∈ [0, 1], linear in α between the steps of tables of α and 1 − α, (T + 1,) each and both to
+    full relative precision; differentiable in tables and times."""
+    steps = len(alpha) - 1
+    position = t * steps
+    i = position.detach().floor().long().clamp(0, steps - 1)
+    alpha, gap = (torch.lerp(table[i], table[i + 1], position - i) for table in (alpha, gap))
+    return Scales(alpha, (gap * (1 + alpha)).sqrt())
+
+
+def found(alpha: Tensor, gap: Tensor, log_ratio: Tensor) -> Tensor:
+    """The inverse of ``between``: the time at which log α/σ = ``log_ratio``, clamped to [0, 1]."""
+    steps, level = len(alpha) - 1, torch.sigmoid(2 * log_ratio).sqrt()
+    by_alpha = steps - _locate(alpha.flip(0), level)
+    by_gap = _locate(gap, torch.sigmoid(-2 * log_ratio) / (1 + level))
+    return torch.where(log_ratio < 0, by_alpha, by_gap) / steps  # the smaller of the two is the exact one
+
+
+def _locate(table: Tensor, value: Tensor) -> Tensor:
+    value = value.clamp(table[0], table[-1])
+    i = (torch.searchsorted(table, value.contiguous(), right=True) - 1).clamp(0, len(table) - 2)
+    return i + (value - table[i]) / (table[i + 1] - table[i])

@@ -21,7 +21,8 @@ Score = Callable[[Tensor], Tensor]  # (B, *D) ↦ (B, *D)
 def energy_score(energy: Callable[[Tensor], Tensor]) -> Score:
     """The score −∇E (B, *D) of an energy network (B, *D) → (B,) or (B, 1), differentiable in its parameters. Its
     Jacobian is symmetric, and differences of −E are differences of log p. An example's energy must depend on no
-    other."""
+    other. ``explicit`` and ``sliced`` take a third derivative of E, which torch has wrong for its layer norm: such a
+    network belongs in ``denoisers.Energy``, which writes that out."""
 
     def score(x: Tensor) -> Tensor:
         with torch.enable_grad():

@@ -11,7 +11,7 @@ SCHEDULES = ("vp", "cosine", "sub-vp", "ve", "edm", "flow", "ddpm")
 KEEPS = ("cosine", "geometric", "linear", "polynomial", "sine")  # schedules of noise on tokens
 SCHEDULES_OF_ALL = tuple(dict.fromkeys((*SCHEDULES, *KEEPS)))
 NOISES = ("masking", "uniform", "mask-and-replace", "argmax")
-PREDICTIONS = ("eps", "x0", "v", "score", "flow", "edm")
+PREDICTIONS = ("eps", "x0", "v", "score", "ncsn", "flow", "edm")
 # fmt: off
 SOLVERS = (
     "adaptive", "ancestral", "annealed-langevin", "consistent-annealed", "ddim", "ddpm", "ddpm-large", "deis2",
@@ -26,6 +26,7 @@ TOKEN_SOLVERS = (  # of text and categories
     "analytic", "analytic-product", "ancestral", "corrected", "corrected-many", "discrete-flow", "first-hitting",
     "maskgit", "maskgit-margin", "remasking", "remasking-cap", "remasking-conf", "sundae", "tau-leaping",
 )
+ORDERED_SOLVERS = ("in-order",)  # of models that draw pixel after pixel
 GRIDS = (
     "beta", "exponential", "karras", "knots", "leading", "linspace", "log-snr", "optimised", "quadratic", "rectified",
     "shifted", "trailing", "uniform",
@@ -122,7 +123,7 @@ WALK = (
         "choice",
         "auto",
         "How to walk from noise to data.",
-        choices=("auto", *dict.fromkeys((*SOLVERS, *TOKEN_SOLVERS))),
+        choices=("auto", *dict.fromkeys((*SOLVERS, *TOKEN_SOLVERS, *ORDERED_SOLVERS))),
         common=True,
     ),
     Option(

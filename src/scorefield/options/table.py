@@ -6,11 +6,13 @@ A default of None (written `auto`) means "chosen for you": the plan decides from
 
 from __future__ import annotations
 
+from .bits import BITS
 from .calibrate import CALIBRATE
 from .compare import COMPARE
 from .edit import EDIT, SHARPER
 from .ema import AVERAGE, EMA
 from .export import EXPORT
+from .latents import DECODE, ENCODE, INTERPOLATE
 from .shared import DATA_HELP, GRIDS, READING, RUN_HELP, SCHEDULES_OF_ALL, SPREAD, WALK, WHERE, Command
 from .tools import CONFIG, DOCTOR, RECIPES
 from .train import TRAIN
@@ -234,6 +236,6 @@ LIST = Command(
     ),
     _RUNS,
 )
-_ALL = (TRAIN, SAMPLE, EDIT, CALIBRATE, EVALUATE, COMPARE, TUNE, EMA, EXPORT)
+_ALL = (TRAIN, SAMPLE, EDIT, ENCODE, DECODE, INTERPOLATE, CALIBRATE, EVALUATE, BITS, COMPARE, TUNE, EMA, EXPORT)
 _ALL += (DATA, INFO, REPORT, LIST, RECIPES, CONFIG, DOCTOR)
 COMMANDS = {c.name: c for c in _ALL}

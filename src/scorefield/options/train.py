@@ -36,8 +36,8 @@ TRAIN = Command(
                     "choice",
                     "auto",
                     "The network: unet, dit or edm2 for images and signals, mlp or transformer for points and tables, "
-                    "sequence for text.",
-                    choices=("auto", "unet", "dit", "edm2", "mlp", "transformer", "sequence"),
+                    "sequence for text; pixelcnn and pixelcnn++ draw images pixel after pixel.",
+                    choices=("auto", "unet", "dit", "edm2", "mlp", "transformer", "sequence", "pixelcnn", "pixelcnn++"),
                     common=True,
                 ),
                 Option(
@@ -104,7 +104,7 @@ TRAIN = Command(
                     "choice",
                     "auto",
                     "How data become noise.",
-                    choices=("auto", *SCHEDULES_OF_ALL),
+                    choices=("auto", *SCHEDULES_OF_ALL, "learned"),
                     common=True,
                 ),
                 Option(
@@ -119,15 +119,16 @@ TRAIN = Command(
                     "predict",
                     "choice",
                     "auto",
-                    "What the network predicts.",
-                    choices=("auto", *PREDICTIONS),
+                    "What the network predicts; ncsn: the score times σ, without being told the noise; energy: "
+                    "log p_t, the score being its gradient.",
+                    choices=("auto", *PREDICTIONS, "energy"),
                 ),
                 Option(
                     "times",
                     "choice",
                     "auto",
                     "Distribution of training times.",
-                    choices=("auto", "uniform", "stratified", "log-normal", "logit-normal", "importance"),
+                    choices=("auto", "uniform", "stratified", "log-normal", "logit-normal", "importance", "levels"),
                 ),
                 Option(
                     "weight",
@@ -135,6 +136,22 @@ TRAIN = Command(
                     "auto",
                     "Weight of each time in the loss.",
                     choices=("auto", "simple", "edm", "flow", "min-snr", "p2", "sigmoid", "likelihood"),
+                ),
+                Option(
+                    "variance",
+                    "choice",
+                    "auto",
+                    "learned: a network that says how much noise each step draws, too; weight=likelihood then follows "
+                    "the bound.",
+                    choices=("auto", "learned"),
+                ),
+                Option(
+                    "dequantise",
+                    "choice",
+                    "auto",
+                    "Spread the levels of images over their bins while learning, evenly or by a law that is learned; "
+                    "otherwise variational with weight=likelihood.",
+                    choices=("auto", "no", "uniform", "variational"),
                 ),
                 Option(
                     "label_dropout",

@@ -12,6 +12,7 @@ from .likelihood import DPS, SDA
 from .mcgdiff import MCGDiff
 from .names import METHODS, Method, Walk
 from .particles import Particles
+from .product import ProductSteps
 from .proximal import DiffPIR, RedDiff
 from .repaint import ILVR, Jumping, Repaint
 from .replacing import CoPaint, Song22
@@ -21,7 +22,7 @@ from .smc_solver import SMC
 from .spectral import DDNM, DDRM, SNIPS
 from .spread import Spread, spread_of
 from .twist import Kernel, Look, Twist, Twisted
-from .twists import LikelihoodTwist, MMPSTwist, PiGDMTwist, TemperedTwist
+from .twists import LikelihoodTwist, MMPSTwist, PiGDMTwist, ProximalTwist
 
 __all__ = [
     "DAPS",
@@ -54,6 +55,8 @@ __all__ = [
     "PiGDMTwist",
     "PnPDM",
     "Posterior",
+    "ProductSteps",
+    "ProximalTwist",
     "Published",
     "PublishedPiGDM",
     "RedDiff",
@@ -62,7 +65,6 @@ __all__ = [
     "Song22",
     "Spread",
     "Steered",
-    "TemperedTwist",
     "Twist",
     "Twisted",
     "Walk",

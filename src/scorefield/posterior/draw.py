@@ -21,7 +21,6 @@ from .smc import smc
 
 SMALL, FEW = 256, 32  # numbers in an example and in y up to which "auto" takes particles
 AUTO = ("tds", "mmps", "tds-likelihood", "dps", "ddnm", "ilvr")  # in this order, the first that the measurement suits
-PARTICLES = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +76,9 @@ def draw(
 
     "auto" takes particles with exact weights ("tds") where an example has at most 256 numbers and y at most 32, else
     "mmps", else what the measurement allows. Example i of ``seed`` is the same whatever n and ``batch``, the number
-    that goes through the network at once. Methods with particles walk populations of ``particles`` (512), each of which
-    gives at most half as many draws, so that few draws share an ancestor; their result depends on n, not on batch.
+    that goes through the network at once. Methods with particles walk populations of ``particles`` (512; more where
+    weights are less even), each of which gives at most half as many draws, so that few draws share an ancestor
+    (``Method.particles``, ``Method.each``); their result depends on n, not on batch.
 
     y has one row for all or a row for each example; so have conditions. ``progress`` is called with (steps done, steps
     in all). Raises UserError, before any evaluation, where the measurement lacks what the method needs, and for rows or
@@ -92,7 +92,9 @@ def draw(
         raise UserError(f"the method {name} has no particles. Those that do: {', '.join(_with_particles())}.")
     how = _walked if row.twist is None else _weighed
     return how(
-        _Asked(denoiser, measurement, n, name, steps or row.steps, seed, batch, particles or PARTICLES, progress, cond)
+        _Asked(
+            denoiser, measurement, n, name, steps or row.steps, seed, batch, particles or row.particles, progress, cond
+        )
     )
 
 
@@ -168,7 +170,7 @@ def _weighed(asked: _Asked) -> Posterior:
             f"the method {asked.name} draws from one posterior, but y has {len(asked.measurement.y)} rows. Give them "
             "one by one, or call scorefield.posterior.smc, which takes a population for each."
         )
-    populations = ceil(asked.n / max(1, asked.particles // 2))
+    populations = ceil(asked.n / max(1, asked.particles // METHODS[asked.name].each))
     cloud = smc(
         asked.denoiser,
         asked.measurement,
@@ -176,6 +178,7 @@ def _weighed(asked: _Asked) -> Posterior:
         steps=asked.steps,
         replicates=populations,
         twist=METHODS[asked.name].twist or "",
+        ess=METHODS[asked.name].ess,
         seed=asked.seed,
         batch=asked.batch,
         progress=asked.progress,

@@ -19,7 +19,7 @@ from ..operators import cg
 from .conditioned import Conditioned
 from .requirements import require, std_of
 from .spread import Spread
-from .tangent import FULL, Tangent, solve_positive, tangent
+from .tangent import FULL, full_solve, tangent
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class MMPS(Conditioned):
     the modes are not; ``smc`` mends that. An operator that is not linear is linearised at x̂₀. std may be 0.
 
     Networks have no symmetric Jacobian: the full solve takes the symmetric and positive part, conjugate gradients stop
-    where the curvature is not positive. Raises UserError for iterations < 1, noise that is not Gaussian, operators
+    where C is not positive. Raises UserError for iterations < 1, noise that is not Gaussian, operators
     without gradient.
     """
 
@@ -87,25 +87,14 @@ class MMPS(Conditioned):
             mean = seen.mean.detach()
             near, residual = tangent(self.measurement.operator, mean), self.measurement.residual(mean)
             if self.iterations is None and near.dim <= FULL:
-                return seen.settled(full_shift(self.process, seen, near, residual, std_of(self.measurement)))
+                return seen.settled(full_solve(self.process, seen, near, residual, std_of(self.measurement)).shift)
             gain, var = _gain(self.process, seen), std_of(self.measurement) ** 2
 
             def covariance(v: Tensor) -> Tensor:
                 return var * v + near.forward(gain * seen.pull(seen.mean, near.back(v), more=True))
 
-            solved = cg(covariance, residual, self.iterations or 5)
+            solved = cg(covariance, residual, self.iterations or 5, least=0.999 * var)
             return moved(self.process, seen, near.back(solved))
-
-
-def full_shift(process: Any, seen: View, near: Tangent, residual: Tensor, std: float) -> Tensor:
-    """C Aᵀ (A C Aᵀ + std² I)⁻¹ r with C = (σ²/α) J, in M backward passes and without another: what those gave is
-    combined."""
-    rows, gain = near.rows(residual), _gain(process, seen)  # (B, M, D)
-    last = near.dim - 1
-    columns = [gain * seen.pull(seen.mean, rows[:, i].view_as(seen.x), more=i < last) for i in range(near.dim)]
-    spread = torch.stack(columns, 1).flatten(2)  # C Aᵀ, (B, M, D)
-    solved = solve_positive(rows @ spread.mT, std, residual.flatten(1))
-    return (solved[:, None] @ spread)[:, 0].view_as(seen.x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,11 +120,12 @@ class TMPD(Conditioned):
             mean = seen.mean.detach()
             near, residual = tangent(self.measurement.operator, mean), self.measurement.residual(mean)
             if self.rows is False or (self.rows is None and near.dim <= FULL):
-                return seen.settled(full_shift(self.process, seen, near, residual, std))
+                return seen.settled(full_solve(self.process, seen, near, residual, std).shift)
             ones = near.back(torch.ones_like(residual))
-            sums = near.forward(_gain(self.process, seen) * seen.pull(seen.mean, ones, more=True))
+            gain = _gain(self.process, seen)
+            sums = near.forward(gain * seen.pull(seen.mean, ones, more=True))
             var = (sums.clamp_min(0) + std**2).clamp_min(torch.finfo(sums.dtype).tiny ** 0.5)
-            shift = _gain(self.process, seen) * seen.pull(seen.mean, near.back(residual / var))
+            shift = gain * seen.pull(seen.mean, near.back(residual / var))
             return seen.settled(like(nearest(near.forward(shift), residual), shift) * shift)
 
 

@@ -106,8 +106,8 @@ DRAWS: dict[str, tuple[Callable[[DAPS, Tensor, Tensor, Rng], Tensor], tuple[str,
 class PnPDM:
     """Split Gibbs (Wu et al. 2024, PnP-DM, algorithm 1): x₀ ~ p(x₀ | z), where the model takes z for x₀ with noise ρ
     and ``solver`` walks the SDE back in ``steps`` steps; then z ~ N(x₀, ρ² I) p(y | z), exactly. ρ = σ/α falls along
-    the times, and at the last but one it turns ``hold`` times. **Exact in the limit** of ρ → 0, fine steps and many
-    turns, but stuck in one mode.
+    the times, and at the last but one it turns ``hold`` times. **Heuristic**: ρ → 0 in fine steps and many turns
+    would be exact, but what one can afford is stuck in one mode.
 
     The paper: ρ = 10 · 0.9ⁱ to 0.3 and 100 turns. Needs a linear operator with a spectrum and Gaussian noise.
     """

@@ -41,7 +41,8 @@ class Walk(NamedTuple):
 class Method:
     """One row of ``METHODS``: its label (one of ``LABELS``), what it says of itself, what it needs of a measurement
     (``requirements.NEEDS``), how many steps of which grid it takes, and either ``walk`` (denoiser, measurement) ↦
-    ``Walk`` or the name of a ``twist`` for particles."""
+    ``Walk`` or the name of a ``twist`` for particles: then a population has ``particles``, and gives at most one draw
+    for ``each`` of them, so that few draws share an ancestor; they are resampled below a share ``ess`` of them."""
 
     label: str
     says: str
@@ -50,6 +51,9 @@ class Method:
     twist: str | None = None
     steps: int = 100
     grid: Grid = LogSNR()
+    particles: int = 512
+    each: int = 2
+    ess: float = 0.5
 
     def check(self, name: str, measurement: Measurement) -> None:
         """Raise UserError, in one sentence, where the measurement lacks something."""
@@ -68,8 +72,8 @@ def guiding(
     return lambda denoiser, measurement: Walk(build(denoiser, measurement), solver)
 
 
-def _particles(twist: str, says: str) -> Method:
-    return Method(LIMIT, says, TWISTS[twist].needs, twist=twist)
+def _particles(twist: str, says: str, particles: int = 512, each: int = 2, ess: float = 0.5) -> Method:
+    return Method(LIMIT, says, TWISTS[twist].needs, twist=twist, particles=particles, each=each, ess=ess)
 
 
 SPECTRAL = ("spectrum", "gaussian noise")
@@ -77,9 +81,15 @@ LINEAR = ("linear", "gaussian noise")
 SMOOTH = ("differentiable", "gaussian noise")
 METHODS: dict[str, Method] = {
     "tds": _particles("mmps", "particles guided by the model's own covariance, reweighted: the best there is"),
-    "tds-pigdm": _particles("pigdm", "particles guided as if the prior were round, reweighted: one backward pass"),
-    "tds-likelihood": _particles("likelihood", "particles guided by any likelihood, reweighted: Poisson, non-linear"),
-    "mcgdiff": _particles("mcgdiff", "particles led along a noised path of y, reweighted: no gradients"),
+    "tds-pigdm": _particles(
+        "pigdm", "particles guided as if the prior were round, reweighted: one backward pass", 1024, 4
+    ),
+    "tds-likelihood": _particles(
+        "likelihood", "particles guided by any likelihood, reweighted: Poisson, non-linear", 1024, 4
+    ),
+    "mcgdiff": _particles(
+        "mcgdiff", "particles led along a noised path of y, reweighted: no gradients, so many of them", 2048, 16, 0.7
+    ),
     "mmps": Method(GAUSSIAN, "the model's own covariance decides how far to trust y", SMOOTH, guiding(MMPS)),
     "mmps-1": Method(
         HEURISTIC,
@@ -164,7 +174,12 @@ METHODS: dict[str, Method] = {
         grid=Rectified(),
     ),
     "snips": Method(
-        LIMIT, "Langevin dynamics in singular directions: slow", SPECTRAL, stepping(SNIPS), steps=60, grid=LogSNR(0.01)
+        HEURISTIC,
+        "Langevin dynamics in singular directions: slow",
+        SPECTRAL,
+        stepping(SNIPS),
+        steps=60,
+        grid=LogSNR(0.01),
     ),
     "diffpir": Method(HEURISTIC, "brings each belief near y and walks on", SPECTRAL, stepping(DiffPIR)),
     "daps": Method(
@@ -182,7 +197,7 @@ METHODS: dict[str, Method] = {
         grid=Karras(0.1, 100.0),
     ),
     "pnpdm": Method(
-        LIMIT,
+        HEURISTIC,
         "alternates between the model and y: sharp, but stuck in one mode",
         SPECTRAL,
         stepping(PnPDM),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from ..core import Denoiser, Rng, Solver, like, need
 from ..errors import UserError
 from ..guidance.tilted import View, differentiable, view
 from ..operators import Measurement, pinv
-from ..solvers import Ancestral
+from ..solvers import Ancestral, tabulate
 from .gaussian import check_variance
 from .requirements import require, std_of
 from .tangent import Isotropic
@@ -46,6 +46,24 @@ class Watched:
             seen = view(self.inner, x, t, self.asker, **cond)
             self.kept.append(self.of(seen).detach())
         return seen.settled()
+
+
+class Inner(NamedTuple):
+    """A solver on its way: itself, or its table, which has done the arithmetic on schedules; and what it remembers."""
+
+    solver: Solver
+    memory: Any
+
+    @classmethod
+    def begun(cls, solver: Solver, process: Any, times: Tensor) -> Inner:
+        """Before the first step."""
+        ready = tabulate(solver, process, times) if solver.tabulates else solver
+        return cls(ready, ready.init(process, times))
+
+    def step(self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, rng: Rng) -> tuple[Tensor, Inner]:
+        """x_s, and where the solver is then."""
+        x, memory = self.solver.step(denoiser, x, t, s, self.memory, rng)
+        return x, Inner(self.solver, memory)
 
 
 def unit(x: Tensor) -> Tensor:
@@ -75,22 +93,24 @@ class Published:
         if not self.zeta > 0:
             raise UserError(f"DPS as published needs zeta > 0, got {self.zeta}.")
 
-    def init(self, process: Any, times: Tensor) -> Any:
+    def init(self, process: Any, times: Tensor) -> Inner:
         need(process, self, "scales", "tilt", "time")
-        return self.inner.init(process, times)
+        return Inner.begun(self.inner, process, times)
 
-    def step(self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Any, rng: Rng) -> tuple[Tensor, Any]:
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Inner, rng: Rng
+    ) -> tuple[Tensor, Inner]:
         return _shifted(self, denoiser, x, t, s, memory, rng)
 
 
 def _shifted(
-    method: Published | MCG, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Any, rng: Rng
-) -> tuple[Tensor, Any]:
+    method: Published | MCG, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Inner, rng: Rng
+) -> tuple[Tensor, Inner]:
     """The step of the solver inside, − ζ ∇_{x_t}‖y − A x̂₀‖; norms have gradient 0 where they are 0."""
     watched = Watched(
         denoiser, lambda seen: seen.pull(method.measurement.residual(seen.mean).flatten(1).norm(dim=1)), method
     )
-    x, memory = method.inner.step(watched, x, t, s, memory, rng)
+    x, memory = memory.step(watched, x, t, s, rng)
     return x - method.zeta * watched.kept[0].to(x), memory
 
 
@@ -117,21 +137,22 @@ class PublishedPiGDM:
     def _solved(self) -> Isotropic:
         return Isotropic(self.measurement.operator, std_of(self.measurement))
 
-    def init(self, process: Any, times: Tensor) -> Any:
+    def init(self, process: Any, times: Tensor) -> Inner:
         need(process, self, "schedule", "scales", "tilt", "time")
-        return self.inner.init(process, times)
+        return Inner.begun(self.inner, process, times)
 
-    def step(self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Any, rng: Rng) -> tuple[Tensor, Any]:
-        level2 = (-2 * denoiser.process.log_ratio(t)).exp()
-        spread = self.variance / (self.variance / level2 + 1)
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Inner, rng: Rng
+    ) -> tuple[Tensor, Inner]:
+        (a_t, s_t), (a_s, _) = denoiser.process.schedule(t), denoiser.process.schedule(s)
+        spread = self.variance * s_t**2 / (self.variance * a_t**2 + s_t**2)
 
         def pull(seen: View) -> Tensor:
             residual = self.measurement.residual(seen.mean.detach())
             return seen.pull(seen.mean, spread * self._solved(residual, spread))
 
         watched = Watched(denoiser, pull, self)
-        x, memory = self.inner.step(watched, x, t, s, memory, rng)
-        a_t, a_s = (denoiser.process.schedule(time).alpha for time in (t, s))
+        x, memory = memory.step(watched, x, t, s, rng)
         return x + a_s * a_t * watched.kept[0].to(x), memory
 
 
@@ -159,11 +180,13 @@ class MCG:
     def _inverse(self) -> Callable[[Tensor], Tensor]:
         return pinv(self.measurement.operator)
 
-    def init(self, process: Any, times: Tensor) -> Any:
+    def init(self, process: Any, times: Tensor) -> Inner:
         need(process, self, "scales", "tilt", "time")
-        return self.inner.init(process, times)
+        return Inner.begun(self.inner, process, times)
 
-    def step(self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Any, rng: Rng) -> tuple[Tensor, Any]:
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Inner, rng: Rng
+    ) -> tuple[Tensor, Inner]:
         x, memory = _shifted(self, denoiser, x, t, s, memory, rng)
         return replaced(self.measurement, self._inverse, denoiser.process, x, s, rng), memory
 
@@ -205,9 +228,9 @@ class GradPaint:
         if not (self.rate > 0 and self.smooth >= 0):
             raise UserError(f"GradPaint needs rate > 0 and smooth ≥ 0, got {self.rate} and {self.smooth}.")
 
-    def init(self, process: Any, times: Tensor) -> Any:
+    def init(self, process: Any, times: Tensor) -> Inner:
         need(process, self, "scales", "tilt", "time")
-        return self.inner.init(process, times)
+        return Inner.begun(self.inner, process, times)
 
     def loss(self, mean: Tensor) -> Tensor:
         """What the gradient is of, x̂₀ (B, *D) → (B,)."""
@@ -220,9 +243,11 @@ class GradPaint:
             total = total + self.smooth * (shown.diff(dim=axis).square() * border).flatten(1).sum(1)
         return total
 
-    def step(self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Any, rng: Rng) -> tuple[Tensor, Any]:
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Inner, rng: Rng
+    ) -> tuple[Tensor, Inner]:
         watched = Watched(denoiser, lambda seen: unit(seen.pull(self.loss(seen.mean))), self)
-        x, memory = self.inner.step(watched, x, t, s, memory, rng)
+        x, memory = memory.step(watched, x, t, s, rng)
         length = self.rate * denoiser.process.schedule(s).sigma * x[0].numel() ** 0.5
         x = x - length * watched.kept[0].to(x)
         return (x if s > 0 else torch.where(self._known(x), self._shown(x), x)), memory

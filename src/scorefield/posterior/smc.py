@@ -18,7 +18,7 @@ from .particles import Particles
 from .requirements import require
 from .smc_solver import SMC
 from .twist import Twist, Twisted
-from .twists import MMPSTwist, PiGDMTwist, TemperedTwist
+from .twists import MMPSTwist, PiGDMTwist, ProximalTwist
 
 LOWEST = 0.002  # σ/α of the last level before clean data, or a fifth of the noise of y
 
@@ -34,7 +34,7 @@ TWISTS: dict[str, Named] = {
     "mmps": Named(MMPSTwist, ("differentiable", "noise > 0", "deviation")),
     "pigdm": Named(PiGDMTwist, ("spectrum", "noise > 0", "deviation")),
     "mcgdiff": Named(MCGDiff, ("spectrum", "gaussian noise")),
-    "likelihood": Named(TemperedTwist, ("differentiable", "noise > 0")),
+    "likelihood": Named(ProximalTwist, ("differentiable", "noise > 0")),
 }
 
 
@@ -66,7 +66,7 @@ def smc(
     - "pigdm", the same as if the prior were N(0, I): one backward pass; linear operators;
     - "mcgdiff", a noised path of y (Cardoso et al. 2024): no gradients; linear operators and Gaussian noise, also std
       0;
-    - "likelihood", p(y | x̂)^{α²/(α² + σ²)}: any differentiable likelihood;
+    - "likelihood", what is likeliest near x̂, as if the prior were N(0, I): any differentiable likelihood;
     - or any ``Twist``: ``LikelihoodTwist(f)`` for classes and energies, without a measurement; then ``like`` (1, *D)
       gives shape, dtype and device.
 

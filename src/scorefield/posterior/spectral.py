@@ -109,8 +109,8 @@ class DDRM(_Spectral):
 @dataclass(frozen=True, eq=False)
 class SNIPS(_Spectral):
     """Noisy inverse problems by Langevin dynamics in the singular directions (Kawar et al. 2021, algorithm 1), where
-    the noise of y is a part of that of x_t, or the other way round. **Exact in the limit** of many ``moves`` at each
-    level and fine levels, but slow to travel between modes.
+    the noise of y is a part of that of x_t, or the other way round. **Heuristic**: many ``moves`` at each of many
+    levels would be exact, but what one can afford does not travel between modes.
 
     With ς = σ/α and steps a (variance 2a): ς > n_j, a = c (ς² − n_j²), toward ȳ_j; ς < n_j, a = c ς² (1 − ς²/n_j²),
     along the score and toward ȳ_j; not measured, a = c ς², along the score. ``size`` c in (0, 1)."""

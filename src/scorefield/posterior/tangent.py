@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
@@ -9,9 +10,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..guidance.tilted import View
 from ..operators import Spectrum, cg, dense_spectrum
 
 FULL = 64  # numbers in y up to which matrices M × M are made and solved
+SLACK = 1e-3  # how far below 0 a covariance may be, of the variance of the noise, and still pass for positive
 DENSE = 1024  # numbers on either side up to which an unknown SVD is computed
 
 
@@ -21,18 +24,21 @@ class Tangent(NamedTuple):
     forward: Callable[[Tensor], Tensor]  # (B, *D) → (B, *M)
     back: Callable[[Tensor], Tensor]  # A'ᵀ: (B, *M) → (B, *D)
     dim: int  # M
+    fixed: bool  # the same for all examples
 
     def rows(self, like: Tensor) -> Tensor:
-        """A' as (B, M, D); like a measurement (B, *M)."""
-        units = torch.eye(self.dim).to(like).view(self.dim, 1, *like.shape[1:])
-        return torch.stack([self.back(unit.expand_as(like)).flatten(1) for unit in units], 1)
+        """A' as (B, M, *D), or (1, M, *D) where it is one for all; like a measurement (B, *M)."""
+        units = torch.eye(self.dim).to(like).view(self.dim, *like.shape[1:])
+        if self.fixed:
+            return self.back(units)[None]
+        return torch.stack([self.back(unit.expand_as(like)) for unit in units], 1)
 
 
 def tangent(operator: Any, mean: Tensor) -> Tangent:
     """A' at x̂₀ (B, *D), which is detached. Of an operator that is not linear by automatic differentiation."""
     dim = prod(operator.measured)
     if operator.linear:
-        return Tangent(operator, operator.adjoint, dim)
+        return Tangent(operator, operator.adjoint, dim, True)
     with torch.enable_grad():
         leaf = mean.detach().requires_grad_()
         y = operator(leaf)
@@ -40,31 +46,58 @@ def tangent(operator: Any, mean: Tensor) -> Tangent:
     def back(v: Tensor) -> Tensor:
         return torch.autograd.grad(y, leaf, v, retain_graph=True)[0]
 
-    return Tangent(lambda u: torch.func.jvp(operator, (mean.detach(),), (u,))[1], back, dim)
+    return Tangent(lambda u: torch.func.jvp(operator, (mean.detach(),), (u,))[1], back, dim, False)
 
 
-def solve_positive(matrix: Tensor, std: float, b: Tensor) -> Tensor:
-    """(C + std² I)⁻¹ b, C (B, M, M), b (B, M). C is symmetrised; where it is not positive, as the covariance of a
-    network may be, its negative part is left out, and with std 0 also what is nothing but rounding."""
+class Solved(NamedTuple):
+    """What a Gaussian belief says of y: by how much y moves x̂₀ (B, *D), and log p(y) in nats (B,)."""
+
+    shift: Tensor
+    log_density: Tensor
+
+
+def full_solve(
+    process: Any, seen: View, near: Tangent, residual: Tensor, std: float, dtype: torch.dtype | None = None
+) -> Solved:
+    """C Aᵀ (A C Aᵀ + std² I)⁻¹ r and log N(r; 0, A C Aᵀ + std² I), C = (σ²/α) ∂x̂₀/∂x_t, in M backward passes and
+    without another: what those gave is combined. Matrices are solved in ``dtype``, by default that of r."""
+    rows, (alpha, sigma) = near.rows(residual), process.scales(seen.t, seen.x)
+    gain, last = sigma**2 / alpha, near.dim - 1
+    columns = [gain * seen.pull(seen.mean, rows[:, i].expand_as(seen.x), more=i < last) for i in range(near.dim)]
+    spread = torch.stack(columns, 1).flatten(2)  # C Aᵀ, (B, M, D)
+    matrix, b = ((rows.flatten(2) @ spread.mT), residual.flatten(1))
+    solved, log_density = solve_positive(matrix.to(dtype or b.dtype), std, b.to(dtype or b.dtype))
+    return Solved((solved.to(spread)[:, None] @ spread)[:, 0].view_as(seen.x), log_density)
+
+
+def solve_positive(matrix: Tensor, std: float, b: Tensor) -> tuple[Tensor, Tensor]:
+    """(C + std² I)⁻¹ b and log N(b; 0, C + std² I), C (B, M, M), b (B, M). C is symmetrised. Where it is not positive,
+    as the covariance of a network may be, it is taken for 0 and b says nothing there: C would turn the answer to b
+    round, and the smaller std is, the further. With std 0 what is nothing but rounding is left out as well."""
     eye = torch.eye(matrix.shape[-1]).to(matrix)
     symmetric = 0.5 * (matrix + matrix.mT)
     floor = 1e-7 * symmetric.diagonal(dim1=1, dim2=2).mean(1)[:, None, None].clamp_min(0) if std == 0 else 0.0
-    factor, fault = torch.linalg.cholesky_ex(symmetric + (std**2 + floor) * eye)
+    _, fault = torch.linalg.cholesky_ex(symmetric + (SLACK * std**2 + floor) * eye)
+    factor, _ = torch.linalg.cholesky_ex(symmetric + (std**2 + floor) * eye)
     solved = torch.cholesky_solve(b[..., None], factor)[..., 0]
+    spent = (b * solved).sum(1) + 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)
     failed = fault > 0
     if failed.any():  # these examples alone: what happens to one never depends on its batch
-        solved[failed] = _solved_by_parts(symmetric[failed], std, b[failed])
-    return solved
+        solved[failed], spent[failed] = _solved_by_parts(symmetric[failed], std, b[failed])
+    return solved, -0.5 * (spent + b.shape[1] * math.log(2 * math.pi))
 
 
-def _solved_by_parts(symmetric: Tensor, std: float, b: Tensor) -> Tensor:
-    """``solve_positive`` of what is not positive, by its eigenvectors."""
+def _solved_by_parts(symmetric: Tensor, std: float, b: Tensor) -> tuple[Tensor, Tensor]:
+    """(C + std² I)⁻¹ b and bᵀ(C + std² I)⁻¹ b + log |C + std² I| with the positive part of C, by its eigenvectors; what
+    is answered to b lies in that part."""
     values, vectors = torch.linalg.eigh(symmetric.double())
-    values = values.clamp_min(0) + std**2
+    total = values.clamp_min(0) + std**2
     along = torch.einsum("bmn,bm->bn", vectors, b.double())
-    kept = values > 1e-7 * values.amax(1, keepdim=True)
-    along = torch.where(kept, along / torch.where(kept, values, 1.0), 0.0)
-    return torch.einsum("bmn,bn->bm", vectors, along).to(b)
+    kept = total > 1e-7 * total.amax(1, keepdim=True)
+    each = torch.where(kept, along / torch.where(kept, total, 1.0), 0.0)
+    solved = torch.einsum("bmn,bn->bm", vectors, torch.where(values > 0, each, 0.0))
+    spent = (along * each + torch.where(kept, total, 1.0).log()).sum(1)
+    return solved.to(b), spent.to(b)
 
 
 class Isotropic:

@@ -18,9 +18,11 @@ from torch import Tensor
 from ..belief import Moments
 from ..core import Denoiser
 from ..errors import UserError
-from ..guidance.tilted import differentiable
-from ..operators import Measurement, Spectrum, matrix, spectrum_of
+from ..guidance.tilted import View, differentiable
+from ..operators import Measurement, Spectrum, spectrum_of
+from .envelope import envelope
 from .requirements import require
+from .tangent import full_solve, tangent
 from .twist import Guided, Look
 
 LARGEST = 256  # numbers in a measurement whose covariance is computed: as many backward passes an evaluation
@@ -33,11 +35,10 @@ def pulled(
     network."""
     alpha, sigma = denoiser.process.scales(t, x)
     with differentiable():
-        leaf = x.detach().requires_grad_()
-        belief = checked(denoiser(leaf, t, **cond))
-        value = log_twist(leaf, t, belief)
-        (gradient,) = torch.autograd.grad(value.sum(), leaf)
-    return Look(belief.mean.detach(), sigma**2 / alpha * gradient, value.detach().double())
+        seen = _seen(denoiser, x, t, cond)
+        value = log_twist(*seen)
+        gradient = seen.pull(value)
+    return Look(seen.mean.detach(), sigma**2 / alpha * gradient, value.detach().double())
 
 
 def checked(belief: Any) -> Any:
@@ -66,15 +67,26 @@ class LikelihoodTwist(Guided):
 
 
 @dataclass(frozen=True, eq=False)
-class TemperedTwist(Guided):
-    """p̃ = p(y | x̂)^{α²/(α² + σ²)}: weaker where x̂ is vague, and true at the end. For any likelihood that can be
-    differentiated: Poisson counts, phase retrieval. Weights are less even than with ``MMPSTwist``."""
+class ProximalTwist(Guided):
+    """p̃ = max_z p(y | z) exp(−‖z − x̂‖²/(2 r²)), r² = v s²/(v + s²), s = σ/α: p(y | x_t) by Laplace's approximation, as
+    if x₀ had variance ``variance`` v in every direction. For any likelihood that can be differentiated: Poisson counts,
+    phase retrieval. With a linear operator and Gaussian noise it is ``PiGDMTwist``.
+
+    One backward pass of the network; the maximum takes some evaluations of the likelihood (``envelope``). Needs noise
+    with a density.
+    """
 
     measurement: Measurement
+    variance: float = 1.0
 
     def look(self, denoiser: Denoiser, x: Tensor, t: Tensor, rows: Tensor, cond: dict[str, Any]) -> Look:
-        measurement, share = _row(self.measurement, rows), torch.sigmoid(2 * denoiser.process.log_ratio(t)).item()
-        return pulled(lambda x, t, belief: share * measurement.log_likelihood(belief.mean), denoiser, x, t, cond)
+        (alpha, sigma), var = denoiser.process.scales(t, x), _widened(denoiser.process, t, self.variance)
+        with differentiable():
+            seen = _seen(denoiser, x, t, cond)
+            mean = seen.mean.detach()
+            found = envelope(_row(self.measurement, rows).log_likelihood, mean, var)
+            shift = sigma**2 / alpha * seen.pull(seen.mean, (found.place - mean) / var)
+        return Look(mean, shift, found.height.double())
 
     def last(self, x0: Tensor, rows: Tensor) -> Tensor:
         return _row(self.measurement, rows).log_likelihood(x0).double()
@@ -97,9 +109,7 @@ class PiGDMTwist(Guided):
         object.__setattr__(self, "spectrum", spectrum_of(self.measurement.operator))
 
     def look(self, denoiser: Denoiser, x: Tensor, t: Tensor, rows: Tensor, cond: dict[str, Any]) -> Look:
-        alpha, sigma = denoiser.process.schedule(t)
-        level2 = ((sigma / alpha) ** 2).item()
-        widened = level2 * self.variance / (level2 + self.variance)
+        widened = _widened(denoiser.process, t, self.variance)
 
         def log_twist(x: Tensor, t: Tensor, belief: Any) -> Tensor:
             residual = _row(self.measurement, rows).residual(belief.mean)
@@ -126,49 +136,28 @@ class MMPSTwist(Guided):
     """
 
     measurement: Measurement
-    rows_of_A: Tensor | None = field(init=False)  # (M, *D) where A is linear
 
     def __post_init__(self) -> None:
         deviation(self.measurement)
-        operator, dim = self.measurement.operator, prod(self.measurement.operator.measured)
+        dim = prod(self.measurement.operator.measured)
         if dim > LARGEST:
             raise UserError(
                 f"the twist 'mmps' computes the covariance of y, which has {dim} numbers; at most {LARGEST} are "
                 "allowed. Use twist='pigdm', or the method 'mmps', which needs no covariance."
             )
-        A = matrix(operator).unflatten(1, operator.event) if operator.linear else None
-        object.__setattr__(self, "rows_of_A", A)
 
     def look(self, denoiser: Denoiser, x: Tensor, t: Tensor, rows: Tensor, cond: dict[str, Any]) -> Look:
-        alpha, sigma = denoiser.process.scales(t, x)
+        measurement = _row(self.measurement, rows)
         with differentiable():
-            leaf = x.detach().requires_grad_()
-            mean = checked(denoiser(leaf, t, **cond)).mean
-            A = self._rows_of(mean.detach())
-            # (B, M, *D): Cov Aᵀ eᵢ for each row of A
-            columns = [_pull(mean, leaf, A[:, i].expand_as(mean), i + 1 < A.shape[1]) for i in range(A.shape[1])]
-        spread, mean = (sigma**2 / alpha * torch.stack(columns, 1)).flatten(2), mean.detach()
-        covariance = torch.einsum("bmd,bnd->bmn", A.to(x).flatten(2).expand(len(x), -1, -1), spread)
-        values, vectors = torch.linalg.eigh(0.5 * (covariance + covariance.mT).double())
-        values = values.clamp_min(0) + deviation(self.measurement) ** 2
-        along = torch.einsum("bmn,bm->bn", vectors, _row(self.measurement, rows).residual(mean).flatten(1).double())
-        log_twist = -0.5 * (along.square() / values + values.log() + math.log(2 * math.pi)).sum(1)
-        solved = torch.einsum("bmn,bn->bm", vectors, along / values)
-        shift = torch.einsum("bm,bmd->bd", solved.to(x), spread).view_as(x)
+            seen = _seen(denoiser, x, t, cond)
+            mean = seen.mean.detach()
+            near, residual = tangent(measurement.operator, mean), measurement.residual(mean)
+            std, precise = deviation(measurement), torch.float64
+            shift, log_twist = full_solve(denoiser.process, seen, near, residual, std, precise)
         return Look(mean, shift, log_twist)
 
     def last(self, x0: Tensor, rows: Tensor) -> Tensor:
         return _row(self.measurement, rows).log_likelihood(x0).double()
-
-    def _rows_of(self, mean: Tensor) -> Tensor:
-        """The rows of A, or of its derivative at the mean, (1 | B, M, *D)."""
-        if self.rows_of_A is not None:
-            return self.rows_of_A.to(mean)[None]
-        with differentiable():
-            leaf = mean.detach().requires_grad_()
-            y = self.measurement.operator(leaf).flatten(1)
-            rows = [_pull(y, leaf, unit.expand_as(y), True) for unit in torch.eye(y.shape[1]).to(y)]
-        return torch.stack(rows, 1)
 
 
 def deviation(measurement: Measurement) -> float:
@@ -177,9 +166,17 @@ def deviation(measurement: Measurement) -> float:
     return measurement.noise.std or 0.0
 
 
-def _pull(y: Tensor, x: Tensor, weight: Tensor, again: bool) -> Tensor:
-    """Jᵀ weight, of the shape of x."""
-    return torch.autograd.grad(y, x, weight, retain_graph=again)[0]
+def _seen(denoiser: Denoiser, x: Tensor, t: Tensor, cond: dict[str, Any]) -> View:
+    """The belief as a graph over x_t."""
+    leaf = x.detach().requires_grad_()
+    return View(leaf, t, checked(denoiser(leaf, t, **cond)))
+
+
+def _widened(process: Any, t: Tensor, variance: float) -> float:
+    """r² = v s²/(v + s²)."""
+    alpha, sigma = process.schedule(t)
+    level2 = ((sigma / alpha) ** 2).item()
+    return level2 * variance / (level2 + variance)
 
 
 def _row(measurement: Measurement, rows: Tensor) -> Measurement:

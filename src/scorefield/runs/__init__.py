@@ -3,6 +3,7 @@
 ``train``    plan, write the folder, train in it, finish it       (``launching``, ``plan``, ``worker``, ``finish``)
 ``load``     a trained run, with ``.sample`` and ``.evaluate``    (``loading``, ``sample``, ``evaluate``, ``report``)
 ``evaluate_samples``  samples that anybody made               (``sets``)
+``bits``     systems for likelihood side by side                  (``bits_table``)
 ``find``     runs on the disk                                     (``folder``, ``listing``, ``lock``)
 ``recipes``  every number that a plan chooses, in tables
 """
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scorefield.runs.api import (
+        Bits,
         Display,
         DisplayFactory,
         Plan,
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
         RunFolder,
         Samples,
         Silent,
+        bits,
         evaluate_samples,
         find,
         load,
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Bits",
     "Display",
     "DisplayFactory",
     "Plan",
@@ -34,6 +38,7 @@ __all__ = [
     "RunFolder",
     "Samples",
     "Silent",
+    "bits",
     "evaluate_samples",
     "find",
     "load",

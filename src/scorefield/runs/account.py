@@ -16,7 +16,7 @@ from scorefield.runs import build
 from scorefield.runs.classifying import is_classifier
 from scorefield.runs.disk import read_json
 from scorefield.runs.folder import RunFolder
-from scorefield.runs.recipes import GAUSSIAN, MIXED, TOKENS
+from scorefield.runs.recipes import GAUSSIAN, MIXED, ORDERED, TOKENS
 from scorefield.runs.story import PLURALS, destroys, readable
 from scorefield.show.story import Metric, Setting
 
@@ -31,12 +31,15 @@ NETS = {
     "edm2": "a magnitude-preserving U-Net",
     "transformer": "a transformer",
     "sequence": "a transformer for sequences",
+    "pixelcnn": "a Gated PixelCNN",
+    "pixelcnn++": "a PixelCNN++",
 }
 NOISES: dict[str, Callable[[dict[str, Any]], str]] = {
     GAUSSIAN: lambda process: f"on the {process['schedule']['type']} noise schedule",
     MIXED: lambda process: (
         f"on the {process['numbers']['schedule']['type']} noise schedule for numbers and masks for tokens"
     ),
+    ORDERED: lambda process: f"that draws pixel after pixel among {process['levels']} levels",
     TOKENS: lambda process: f"on noise that {destroys(process)} on the {process['keep']['type']} schedule",
 }
 LONGEST = 600  # letters of a value in the report
@@ -150,10 +153,12 @@ class Account:
             return ""
         scores = Evaluation.from_json(self._likelihood["evaluation"])
         figures = "; ".join(f"{s.label} {s.row()['samples']}, training data {s.row()['floor']}" for s in scores)
+        curve = (
+            " The curve is what the bound pays at each level of noise; the rest of it is the last step to clean data."
+        )
         return (
             f"Step {self._likelihood['step']:,} against {self._likelihood['against']}, {scores.scores[0].n_fake:,} "
-            f"examples: {figures}. The curve is what the bound pays at each level of noise; the rest of it is the last "
-            "step to clean data."
+            f"examples: {figures}.{curve if 'by_level' in self._likelihood else ''}"
         )
 
     def _measured(self) -> str:

@@ -1,5 +1,6 @@
 """The public names of ``scorefield.runs``, in one place that may load torch."""
 
+from scorefield.runs.bits_table import Bits, bits
 from scorefield.runs.display import Display, DisplayFactory, Silent
 from scorefield.runs.folder import RunFolder, find
 from scorefield.runs.launching import train
@@ -9,6 +10,7 @@ from scorefield.runs.samples import Samples
 from scorefield.runs.sets import evaluate_samples
 
 __all__ = [
+    "Bits",
     "Display",
     "DisplayFactory",
     "Plan",
@@ -16,6 +18,7 @@ __all__ = [
     "RunFolder",
     "Samples",
     "Silent",
+    "bits",
     "evaluate_samples",
     "find",
     "load",

@@ -3,6 +3,7 @@ they are counted by."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from scorefield.core import Rng
+from scorefield.core import Rng, as_time
 from scorefield.data.alphabet import ENDED
 from scorefield.likelihood import elbo, gaussian_elbo
 from scorefield.metrics import Evaluation, Score
@@ -51,9 +52,16 @@ def _regions(run: Run, raw: Tensor, rng: Rng, cond: dict[str, Any]) -> tuple[Ten
     return torch.stack(found).mean(0), sites_of(raw)
 
 
+def _ordered(run: Run, raw: Tensor, rng: Rng, cond: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """−log p itself: from clean data a causal network sees every term."""
+    z = run.codec.encode(raw).to(run.device)
+    return run.denoiser(z, as_time(0.0), **cond).error(z), torch.full((len(z),), math.prod(z.shape[1:]))
+
+
 BOUNDS: dict[str, Callable[[Run, Tensor, Rng, dict[str, Any]], tuple[Tensor, Tensor]]] = {
     "vq": _codes,
     "argmax": _regions,
+    "levels": _ordered,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from scorefield import data, denoisers, nets, noise, objectives, solvers  # noqa: F401  (importing registers)
+from scorefield import data, denoisers, likelihood, nets, noise, objectives, solvers  # noqa: F401  (importing registers)
 from scorefield.core import Codec, Objective, Solver
 from scorefield.registry import from_config
 from scorefield.runs import recipes, recipes_coded
@@ -51,6 +51,7 @@ def _points(made: Any, shape: list[int]) -> torch.Tensor:
 BLANKS: dict[str, Callable[[Any, list[int]], torch.Tensor]] = {  # of codecs to which 0 may be nothing known
     "vq": lambda made, shape: torch.zeros(1, *made.sites(shape), dtype=torch.int64),
     "argmax": _points,
+    "levels": lambda made, shape: torch.zeros(1, *shape, dtype=torch.int64),
 }
 
 
@@ -65,20 +66,26 @@ def edges(config: Config) -> tuple[int, ...]:
     return shape if family(config) == recipes.TOKENS else shape[1:]
 
 
-def denoiser(config: Config) -> nn.Module:
-    """The denoiser of ``config`` with fresh weights, drawn from torch's global generator."""
+def denoiser(config: Config, made: Any = None) -> nn.Module:
+    """The denoiser of ``config`` with fresh weights, drawn from torch's global generator; on a process that is made
+    already, where that is given."""
     return from_config(
         config["denoiser"],
         "denoiser",
         "config.denoiser",
         net=from_config(config["net"], "net", "config.net"),
-        process=process(config),
+        process=process(config) if made is None else made,
     )
 
 
 def process(config: Config) -> Any:
     """The process: how the data are destroyed."""
     return from_config(config["process"], "process", "config.process")
+
+
+def law(config: Config) -> Any:
+    """The law of a pixel that an autoregressive network gives the numbers of."""
+    return from_config(config["denoiser"]["law"], "law", "config.denoiser.law")
 
 
 def objective(config: Config) -> Objective:
@@ -104,8 +111,9 @@ def grid(config: Config | str) -> Any:
 
 def outline(config: Config) -> nn.Module:
     """The denoiser without memory for its weights: whether it can be built, and how large it is, in milliseconds."""
+    made = process(config)  # with memory: its numbers are asked for
     with torch.device("meta"):
-        return denoiser(config)
+        return denoiser(config, made)
 
 
 def parameters(module: nn.Module) -> int:

@@ -14,15 +14,19 @@ from torch import Tensor
 
 from scorefield.data import Dataset, codec_for
 from scorefield.data.argmax import Argmax
+from scorefield.data.indexed import Indexed
+from scorefield.data.levels import levels_of
 from scorefield.errors import UserError
 from scorefield.nets import Quantised
 from scorefield.registry import from_config, to_config
-from scorefield.runs import build, recipes_coded, weights
+from scorefield.runs import build, densities, recipes_coded, weights
 from scorefield.runs.draft import Draft
 from scorefield.runs.folder import RUNS, RunFolder, find
 
 VQ, ARGMAX = "vq", "argmax"
 OTHER_CODECS = ("characters", "bytes", "palette", "binary")  # words of codec= that say how data are read
+ORDERED_NETS = ("pixelcnn", "pixelcnn++")  # of levels
+SAME_SHAPE = ("rows", "levels")  # kinds that a codec makes of data without another shape
 PREFIX = "codec."  # of its tensors, where they lie beside those of the network
 
 
@@ -73,11 +77,20 @@ def chosen(draft: Draft, dataset: Dataset, device: str, how: dict[str, str]) -> 
         if draft.options.get("classifier"):
             raise UserError(f"classifier=yes tells noisy numbers apart, and codec={word} makes tokens. Leave one out.")
         return _quantiser(draft, dataset, device, file)
-    made = codec_for(dataset, **how)
+    if draft.chosen("model") in ORDERED_NETS and dataset.kind == "images":
+        return _indexed(draft, dataset)
+    made = densities.codec_for(draft, dataset) or codec_for(dataset, **how)
     origin = "chosen: what the data are made of"
     if noise == ARGMAX:
         made, origin = _flow(draft, dataset, made), draft.origin("noise", "")
     draft.section("codec", to_config(made), origin)
+    return made
+
+
+def _indexed(draft: Draft, dataset: Dataset) -> Indexed:
+    levels = levels_of(dataset)
+    made = Indexed(levels.count, levels.first, levels.step)
+    draft.section("codec", to_config(made), f"found in the data: {levels.count} levels")
     return made
 
 
@@ -160,7 +173,7 @@ def seen(dataset: Dataset, codec: Any) -> Dataset:
     kind = recipes_coded.view(dataset.kind, to_config(codec)["type"])
     if kind == dataset.kind:
         return dataset
-    if kind == "rows":
+    if kind in SAME_SHAPE:
         return replace(dataset, kind=kind)
     shape = codec.sites(dataset.shape) if kind == "categories" else (codec.classes, *dataset.shape)
     return replace(dataset, kind=kind, x=torch.empty(1, *shape, device="meta").expand(len(dataset), *shape))

@@ -15,7 +15,7 @@ from scorefield.data import Dataset
 from scorefield.data.conditions import Scale, of_rows
 from scorefield.data.table import read_table
 from scorefield.errors import UserError
-from scorefield.runs.labels import asked_labels
+from scorefield.runs.labels import asked_labels, forgets
 
 if TYPE_CHECKING:
     from scorefield.runs.loading import Run
@@ -113,7 +113,7 @@ def _numbers(run: Run, condition: Any, n: int) -> Tensor | None:
             )
         return None
     if condition is None:
-        if not run.config["objective"].get("label_dropout"):
+        if not forgets(run.config):
             raise UserError(
                 "This run was trained with label_dropout=0, so it knows no samples without a condition. "
                 f"Write condition={','.join(f'{mean:.3g}' for mean in scale.mean)} or the like."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from scorefield.data import Dataset, conform, open_data
+from scorefield.data import EMBEDDED, Dataset, conform, open_data
 from scorefield.errors import UserError
 from scorefield.metrics import Evaluation
 from scorefield.runs import judging, likelihood, measuring, sets
@@ -55,7 +55,7 @@ def evaluate(
     is drawn also for unknown metrics or features and for statistics that do not fit them.
     """
     began = time.monotonic()
-    real, train = _own(run) if against is None else (_other(run, against), None)
+    real, train = _own(run) if against is None else (other(run, against), None)
     if bits_per_dim:
         given = {"metrics": metrics, "features": features, "reference": reference, "save_stats": save_stats}
         return likelihood.bits_per_dim(run, real, train, n, seed, keep, given | walk)
@@ -102,8 +102,10 @@ def _own(run: Run) -> tuple[Dataset, Dataset]:
     return dataset.held_out, dataset
 
 
-def _other(run: Run, against: Any) -> Dataset:
-    reading = READINGS[run.kind](run) if run.kind in READINGS else {}
+def other(run: Run, against: Any) -> Dataset:
+    """Data of any source in the form of the run's. Raises UserError for another kind or shape."""
+    own = str(against) in EMBEDDED  # these come in their own form
+    reading = READINGS[run.kind](run) if run.kind in READINGS and not own else {}
     reading |= conform.reading(run.schema) if run.schema else {}
     dataset = open_data(against, holdout=0, **reading)
     dataset = conform.conformed(dataset, run.schema) if run.schema and dataset.schema else dataset

@@ -80,6 +80,7 @@ def export(
     """
     refuse_mixed(run, "export writes networks of numbers alone")
     refuse(run, "export writes networks of numbers", "Load it in Python with scorefield.load.")
+    _refuse_more(run)
     for name, value, known in (("to", to, FORMATS), ("what", what, PROGRAMS)):
         if value not in known:
             raise UserError(f"{name}={value!r} is not known.{suggest(value, known)}")
@@ -231,6 +232,16 @@ def _path(run: Run, form: Format, what: str, out: str | Path | None, steps: int 
     folder = Path() if run.folder is None else run.folder.path / "export"
     count = f"-{steps or run.config['sample']['steps']}" if what == "sampler" else ""
     return folder / f"{what}{count}{form.ending}"
+
+
+def _refuse_more(run: Run) -> None:
+    """Raises UserError where the belief is more than a prediction: has a variance, is the gradient of an energy."""
+    made = run.config["denoiser"]["type"]
+    if made not in ("preconditioned", "classifying"):
+        raise UserError(
+            f"export writes networks with a prediction and nothing else, but the denoiser of {run.name} is of the type "
+            f"{made}. Load it in Python with scorefield.load."
+        )
 
 
 def _insist(parity: tuple[Parity, ...], path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import Tensor
 
 from scorefield.core import as_time
-from scorefield.runs.recipes import GAUSSIAN, MIXED, TOKENS
+from scorefield.runs.recipes import GAUSSIAN, MIXED, ORDERED, TOKENS
 from scorefield.runs.tokens import left
 
 if TYPE_CHECKING:
@@ -46,6 +46,14 @@ def _pictured(run: Run, process: Any, step: Any) -> Tensor:
     return run.codec.pictures(step.x).cpu()
 
 
+def _decoded(run: Run, process: Any, step: Any) -> Tensor:
+    return run.codec.decode(step.x).cpu()
+
+
+def _drawn(process: Any, times: Sequence[float]) -> tuple[str, ...]:
+    return tuple(f"{1 - t:.0%} drawn" for t in times)
+
+
 def _regions(run: Run, process: Any, step: Any) -> Tensor:
     return run.codec.tokens(step.x).cpu()
 
@@ -74,6 +82,7 @@ FRAMES = {  # by family, and by codec where that has its own
     GAUSSIAN: Frames(_scaled, _uncaptioned),
     TOKENS: Frames(_as_it_is, _masked),
     MIXED: Frames(_beside_tokens, _in_turn),
+    ORDERED: Frames(_decoded, _drawn),
     "vq": Frames(_pictured, _masked),
     "argmax": Frames(_regions, _noisy),
 }

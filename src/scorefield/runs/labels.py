@@ -71,3 +71,9 @@ def in_proportion(run: Run, n: int) -> list[int] | None:
     edges = torch.tensor(shares, dtype=torch.float64).cumsum(0)
     steps = (torch.arange(n, dtype=torch.float64) * GOLDEN + 0.5) % 1
     return torch.searchsorted(edges / edges[-1], steps, right=True).clamp(max=len(shares) - 1).tolist()
+
+
+def forgets(config: dict[str, Any]) -> bool:
+    """Whether a run learned to do without classes and conditions: some of its examples lost them."""
+    objective = config["objective"]
+    return bool(objective.get("label_dropout") or objective.get("inner", {}).get("label_dropout"))

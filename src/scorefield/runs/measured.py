@@ -100,12 +100,12 @@ def given_of(run: Run, picture: Any, y: Any, taken: str | None, seed: int, noise
     operator, words = operator_of(run, asked)
     law, note = noise_of(noise)
     if y is not None:
-        truth = None if picture is None else _encoded(run, picture, words)
+        truth = None if picture is None else encoded_picture(run, picture, words)
         return Given(Measurement(operator, _array(y, operator), law), words, truth, None, note)
     if picture is None:
         raise UserError("edit needs a picture after the run, or what was measured: y=y.npy.")
     if only_hides(operator):
-        x = _encoded(run, picture, words)
+        x = encoded_picture(run, picture, words)
         return Given(Measurement(operator, operator(x), law), words, None, _with_holes(run, operator, x), note)
     pixels = read_picture(picture)
     fits = {"measured": _fits(pixels, tuple(operator.measured)), "clean": _fits(pixels, run.shape)}
@@ -157,7 +157,8 @@ def _pixels(pixels: Image.Image, channels: int) -> Tensor:
     return torch.from_numpy(np.array(values if channels == 3 else values[..., None])).permute(2, 0, 1)[None]
 
 
-def _encoded(run: Run, picture: Any, words: str) -> Tensor:
+def encoded_picture(run: Run, picture: Any, words: str) -> Tensor:
+    """A picture (1, *D) as the run's network sees it. Raises UserError where it has another size, naming ``words``."""
     pixels = read_picture(picture)
     if not _fits(pixels, run.shape):
         raise UserError(

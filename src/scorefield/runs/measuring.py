@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from scorefield.runs.samples import Samples
 
 BITS = "bits"  # the name of the bound among the metrics
+BOUND_IS = "an upper bound on −log₂ p"
+BITS_ARE = {recipes.ORDERED: "−log₂ p, exact,"}  # by family, where it is no bound
 BOUND_SEED = 7  # folded with that of the evaluation: the bound draws its own noise
 
 
@@ -108,13 +110,14 @@ class Bounds:
     """The bound on −log p of a run on tokens, in bits a site: held-out data beside training data."""
 
     wanted: Wanted
-    site: str  # character, byte, token, pixel, code
+    site: str  # character, byte, token, pixel, code, dimension
+    most: int | None = None  # examples; otherwise as many as a bound takes
     name = BITS
 
     def __call__(self) -> Score:
         """The score, with its two standard errors over examples."""
         run = self.wanted.run
-        most = recipes.BOUNDED["cpu" if run.device.type == "cpu" else "gpu"]
+        most = self.most or recipes.BOUNDED["cpu" if run.device.type == "cpu" else "gpu"]
         held = self.of(self.wanted.real, most)
         own = held if self.wanted.train is None else self.of(self.wanted.train, most)
         (value, se), (floor, floor_se) = (ratio(nats / math.log(2), sites) for nats, sites in (held, own))
@@ -131,7 +134,7 @@ class Bounds:
             n_real=len(own[0]),
             features="tokens",
             se_from="the spread between examples",
-            note="an upper bound on −log₂ p of held-out data, beside that of training data",
+            note=f"{BITS_ARE.get(run.family, BOUND_IS)} of held-out data, beside that of training data",
             verdict=apart if gap >= 2 else "held-out data cost as much as training data",
         )
 
@@ -147,6 +150,8 @@ class Bounds:
             cond: dict[str, Any] = {}
             if run.classes and "label" in batch:
                 cond["label"] = batch["label"][rows].to(run.device)
+            if run.conditions is not None and "condition" in batch:
+                cond["condition"] = run.conditions(batch["condition"][rows]).to(run.device)
             rng = Rng.each(Rng.fold(self.wanted.seed, BOUND_SEED), part)
             found.append(bounding.bound(run, raw[rows], rng, cond))
         nats, sites = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
@@ -229,7 +234,7 @@ def side_by_side(data: Dataset) -> Tensor:
 
 
 class OfCategories:
-    """The bound on held-out images of categories, and samples against data as pictures in their colours."""
+    """The bound on held-out images of categories or of levels, and samples against data as pictures."""
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
@@ -248,23 +253,34 @@ class OfCategories:
 
     def __call__(self, samples: Samples | None) -> Evaluation:
         """The bound first."""
-        bound = (Bounds(self.wanted, "pixel")(),) if self.bound else ()
+        site = SITES.get(self.wanted.run.family, "pixel")
+        bound = (Bounds(self.wanted, site)(),) if self.bound else ()
         if samples is None or self.pictures is None:
             return Evaluation(bound, "tokens", self.wanted.seed)
-        codec = self.wanted.run.tokens
-        found = self.pictures(replace(samples, x=codec.pictures(codec.encode(samples.x))))
+        found = self.pictures(replace(samples, x=self._colours(samples.x)))
         return replace(found, scores=(*bound, *found.scores))
 
     def _pictures(self, data: Dataset) -> Dataset:
-        codec, held = self.wanted.run.tokens, sets.held(data)
-        return replace(held, kind="images", x=codec.pictures(codec.encode(held.x)), held_out=None)
+        held = sets.held(data)
+        return replace(held, kind="images", x=self._colours(held.x), held_out=None)
+
+    def _colours(self, x: Tensor) -> Tensor:
+        """What is stored, as a picture: images are ones."""
+        codec = self.wanted.run.tokens
+        return x if self.wanted.run.kind == "images" else codec.pictures(codec.encode(x))
 
 
 def _of_codes(wanted: Wanted) -> bounding.OfCodes:
     return bounding.OfCodes(wanted, Bounds(wanted, "code"), InFeatures)
 
 
-MEASURING: dict[str, Callable[[Wanted], Any]] = {"text": OfText, "categories": OfCategories, "vq": _of_codes}
+SITES = {recipes.ORDERED: "dimension"}  # what bits are counted by, by family
+MEASURING: dict[str, Callable[[Wanted], Any]] = {
+    "text": OfText,
+    "categories": OfCategories,
+    "levels": OfCategories,
+    "vq": _of_codes,
+}
 
 
 def of(wanted: Wanted) -> Any:

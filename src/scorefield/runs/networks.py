@@ -10,6 +10,7 @@ from scorefield.errors import UserError
 from scorefield.runs import build, fit, recipes
 from scorefield.runs.draft import Draft
 from scorefield.runs.noising import root_mean_square
+from scorefield.runs.recipes_ordered import OTHERS as ORDERED
 from scorefield.runs.recipes_other import OTHERS
 
 _GRID, _ROWS = ("images", "signals", "categories", "regions"), ("vectors", "table")
@@ -20,6 +21,8 @@ LEARNS = {
     "mlp": (*_ROWS, "rows"),
     "transformer": _ROWS,
     "sequence": ("text",),
+    "pixelcnn": ("levels",),
+    "pixelcnn++": ("levels",),
 }
 KIND_WORDS = {
     "images": "images",
@@ -30,6 +33,7 @@ KIND_WORDS = {
     "categories": "images of categories",
     "regions": "regions of text",
     "rows": "tables",  # with categories
+    "levels": "images",  # by the numbers of their levels
 }
 
 CODINGS = {"transformer": "numbers"}  # of a table, where the network has no tokens
@@ -43,6 +47,8 @@ OPTIONS: dict[str, dict[str, str]] = {
     "mlp": _DEEP,
     "transformer": _DEEP | {"heads": "heads"},
     "sequence": _DEEP | {"heads": "heads"},
+    "pixelcnn": {"channels": "channels", "blocks": "depth", "dropout": "dropout"},
+    "pixelcnn++": {name: name for name in ("channels", "blocks", "dropout")},
 }
 
 
@@ -76,7 +82,7 @@ def edge_of(dataset: Dataset) -> int:
 
 def recipe(dataset: Dataset, model: str, device: str) -> recipes.Recipe:
     """Sizes and training for this network on this data and device."""
-    return recipes.recipe(dataset.kind, edge_of(dataset), device, OTHERS.get(model, recipes.RECIPES))
+    return recipes.recipe(dataset.kind, edge_of(dataset), device, (OTHERS | ORDERED).get(model, recipes.RECIPES))
 
 
 def write(draft: Draft, dataset: Dataset, model: str, recipe: recipes.Recipe, classes: int, device: str) -> None:
@@ -175,6 +181,20 @@ def _fit_mlp(draft: Draft, dataset: Dataset, recipe: recipes.Recipe) -> dict[str
     return arguments | {"numbers": codec.numbers, "scale": scale}  # pyrefly: ignore[missing-attribute]
 
 
+def _fit_ordered(draft: Draft, dataset: Dataset, recipe: recipes.Recipe) -> dict[str, Any]:
+    """As many numbers a pixel as the law of a pixel takes."""
+    process, law, channels = build.process(draft.config), build.law(draft.config), dataset.shape[0]
+    draft.value("net.in_channels", channels, "found in the data")
+    draft.value("net.out_channels", law.outputs(process.levels, channels), "chosen: as the law of a pixel takes")
+    return recipe.net
+
+
+def _fit_scaled(draft: Draft, dataset: Dataset, recipe: recipes.Recipe) -> dict[str, Any]:
+    """At most as many scales as the edges can be halved."""
+    halvings = min((edge & -edge).bit_length() - 1 for edge in dataset.shape[1:])
+    return _fit_ordered(draft, dataset, recipe) | {"scales": min(recipe.net["scales"], 1 + halvings)}
+
+
 FITTED: dict[str, Callable[[Draft, Dataset, recipes.Recipe], dict[str, Any]]] = {
     "unet": _fit_unet,
     "dit": _fit_dit,
@@ -182,4 +202,6 @@ FITTED: dict[str, Callable[[Draft, Dataset, recipes.Recipe], dict[str, Any]]] = 
     "mlp": _fit_mlp,
     "transformer": _fit_rows,
     "sequence": _fit_sequence,
+    "pixelcnn": _fit_ordered,
+    "pixelcnn++": _fit_scaled,
 }

@@ -13,9 +13,9 @@ from scorefield.core import Rng
 from scorefield.data import Dataset
 from scorefield.errors import UserError
 from scorefield.options.shared import KEEPS, SCHEDULES
-from scorefield.runs import recipes, recipes_coded
+from scorefield.runs import densities, recipes, recipes_coded, recipes_ordered, score_networks
 from scorefield.runs.draft import Draft
-from scorefield.runs.recipes import GAUSSIAN, MIXED, TOKENS
+from scorefield.runs.recipes import GAUSSIAN, MIXED, ORDERED, TOKENS
 
 MEASURED = 4096  # examples that σ_data is measured on
 
@@ -44,7 +44,7 @@ def _refuse(draft: Draft, dataset: Dataset, why: str, *names: str) -> None:
 def _before_numbers(draft: Draft, dataset: Dataset, codec: Any) -> None:
     if draft.config["codec"]["type"] != "argmax":
         _refuse(draft, dataset, "text and categories", "noise")
-    _known(draft, dataset, SCHEDULES)
+    _known(draft, dataset, (*SCHEDULES, densities.LEARNED))
 
 
 def _known(draft: Draft, dataset: Dataset, schedules: tuple[str, ...]) -> None:
@@ -63,11 +63,11 @@ def _numbers(draft: Draft, dataset: Dataset, codec: Any, recipe: recipes.Recipe,
     why = "chosen: EDM's, where every noise level is a unit-variance problem (Karras et al. 2022)"
     draft.value("process.type", "gaussian", "default")
     draft.value("process.schedule.type", schedule, draft.origin("schedule", why))
-    draft.value("denoiser.type", "preconditioned", "default")
-    draft.value("denoiser.predict", predict, draft.origin("predict", why))
+    made = score_networks.DENOISERS.get(predict) or {"type": "preconditioned", "predict": predict}
+    draft.section("denoiser", made, draft.origin("predict", why))
     draft.value("denoiser.sigma_data", sigma_data, "chosen: the root mean square of the encoded data")
     draft.value("objective.type", "denoising", "default")
-    draft.section("objective.times", *_times(draft, dataset, schedule, sigma_data, recipe.level))
+    draft.section("objective.times", *_times(draft, dataset, codec, sigma_data, recipe.level))
     weight = draft.chosen("weight") or recipes.WEIGHTS[predict]
     draft.value("objective.weight.type", weight, draft.origin("weight", f"chosen: goes with predict={predict}"))
     if weight == "edm":
@@ -77,25 +77,45 @@ def _numbers(draft: Draft, dataset: Dataset, codec: Any, recipe: recipes.Recipe,
 
 def root_mean_square(dataset: Dataset, codec: Any) -> float:
     """√E[x²] of the encoded numbers to four decimals, over examples spread evenly through them."""
+    numbers = _some(dataset, codec)
+    return round(max(numbers.square().mean().sqrt().item(), 1e-3), 4) if numbers.numel() else 1.0
+
+
+def _some(dataset: Dataset, codec: Any) -> torch.Tensor:
+    """The encoded numbers of some examples, spread evenly through all of them, (N, *D) float64."""
     index = torch.linspace(0, len(dataset) - 1, min(len(dataset), MEASURED)).long()
     x = dataset.batch(index)["x"]
     drawn = (Rng(0),) if getattr(codec, "draws", False) else ()
     encoded = codec.encode(x, *drawn).double()
-    numbers = encoded[:, : getattr(codec, "columns", encoded.shape[1])]  # of a table with tokens they come first
-    return round(max(numbers.square().mean().sqrt().item(), 1e-3), 4) if numbers.numel() else 1.0
+    return encoded[:, : getattr(codec, "columns", encoded.shape[1])]  # of a table with tokens they come first
 
 
-def _times(
-    draft: Draft, dataset: Dataset, schedule: str, sigma_data: float, level: float
-) -> tuple[dict[str, Any], str]:
-    asked = draft.chosen("times")
-    law = {"type": asked} if asked else dict(recipes.TIMES[schedule])
-    if law["type"] == "log-normal":
-        kind = recipes_coded.view(dataset.kind, draft.config["codec"]["type"])
-        law |= {"mean": round(level + math.log(2 * sigma_data), 4), "std": recipes.SPREADS[kind]}
+def _times(draft: Draft, dataset: Dataset, codec: Any, sigma_data: float, level: float) -> tuple[dict[str, Any], str]:
+    asked, schedule = draft.chosen("times"), draft.config["process"]["schedule"]["type"]
+    usual = score_networks.TIMES.get(draft.config["denoiser"].get("predict"), recipes.TIMES[schedule])
+    law = {"type": asked} if asked else dict(usual)
+    measured = {
+        "log-normal": lambda: _log_normal(draft, dataset, sigma_data, level),
+        "levels": lambda: _levels(dataset, codec),
+    }
+    law |= measured.get(law["type"], dict)()
     if asked:
         return law, draft.origin("times", "command line")
     return {"type": "stratified", "times": law}, f"chosen: goes with schedule={schedule}; stratified for less variance"
+
+
+def _log_normal(draft: Draft, dataset: Dataset, sigma_data: float, level: float) -> dict[str, Any]:
+    kind = recipes_coded.view(dataset.kind, draft.config["codec"]["type"])
+    return {"mean": round(level + math.log(2 * sigma_data), 4), "std": recipes.SPREADS[kind]}
+
+
+def _levels(dataset: Dataset, codec: Any) -> dict[str, Any]:
+    if getattr(codec, "sizes", ()):
+        raise UserError(
+            f"times=levels, which predict=ncsn has, is for numbers alone, but {dataset.name} has categories beside "
+            "them. Leave it out, or write coding=numbers."
+        )
+    return score_networks.levels(_some(dataset, codec))
 
 
 def _dropout(draft: Draft, dataset: Dataset, classes: int) -> None:
@@ -146,9 +166,28 @@ def _mixed(draft: Draft, dataset: Dataset, codec: Any, recipe: recipes.Recipe, c
     draft.value("objective.label_dropout", forgotten, said)
 
 
+def _before_ordered(draft: Draft, dataset: Dataset, codec: Any) -> None:
+    """Pixels are masked in raster order, whoever asks: there is nothing to choose."""
+    for name in ("schedule", "noise", "predict", "weight", "times"):
+        if draft.chosen(name) is not None:
+            raise UserError(
+                f"{name}={draft.chosen(name)} is for diffusion, and model={draft.chosen('model')} draws pixel after "
+                f"pixel. Leave {name} out."
+            )
+    draft.value("process.type", "raster", "chosen: pixels in raster order")
+    draft.value("process.levels", codec.levels.count, "found in the data")
+    draft.value("denoiser.type", "autoregressive", "default")
+    draft.section("denoiser.law", recipes_ordered.LAWS[draft.chosen("model")], "default")
+
+
+def _ordered(draft: Draft, dataset: Dataset, codec: Any, recipe: recipes.Recipe, classes: int) -> None:
+    draft.value("objective.type", "elbo", "chosen: −log p itself, as every term is seen at once")
+    _dropout(draft, dataset, classes)
+
+
 WHY = {
     "masking": "chosen: masks, whose bound is the tightest known (Sahoo et al. 2024)",
     "mask-and-replace": "chosen: at the end 0.9 of the codes are masked and 0.1 replaced (Gu et al. 2022)",
 }
 NOISINGS = {GAUSSIAN: Noising(_before_numbers, _numbers), TOKENS: Noising(_before_tokens, _tokens)}
-NOISINGS[MIXED] = Noising(_before_numbers, _mixed)
+NOISINGS |= {MIXED: Noising(_before_numbers, _mixed), ORDERED: Noising(_before_ordered, _ordered)}

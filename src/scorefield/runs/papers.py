@@ -33,6 +33,12 @@ PAPERS = {
         "Dhariwal, Nichol", 2021, "Diffusion models beat GANs on image synthesis", "NeurIPS, arXiv:2105.05233"
     ),
     "vdm": Paper("Kingma, Salimans, Poole, Ho", 2021, "Variational diffusion models", "NeurIPS, arXiv:2107.00630"),
+    "flow++": Paper(
+        "Ho, Chen, Srinivas, Duan, Abbeel",
+        2019,
+        "Flow++: improving flow-based generative models with variational dequantization and architecture design",
+        "ICML, arXiv:1902.00275",
+    ),
     "likelihood": Paper(
         "Song, Durkan, Murray, Ermon",
         2021,
@@ -93,6 +99,21 @@ PAPERS = {
         2019,
         "Generative modeling by estimating gradients of the data distribution",
         "NeurIPS, arXiv:1907.05600",
+    ),
+    "ncsn2": Paper(
+        "Song, Ermon",
+        2020,
+        "Improved techniques for training score-based generative models",
+        "NeurIPS, arXiv:2006.09011",
+    ),
+    "energy": Paper(
+        "Salimans, Ho", 2021, "Should EBMs model the energy or the score?", "ICLR workshop on energy-based models"
+    ),
+    "reuse": Paper(
+        "Du et al.",
+        2023,
+        "Reduce, reuse, recycle: compositional generation with energy-based diffusion models and MCMC",
+        "ICML, arXiv:2302.11552",
     ),
     "consistent": Paper(
         "Jolicoeur-Martineau, Piché-Taillefer, Tachet des Combes, Mitliagkas",
@@ -201,6 +222,18 @@ PAPERS = {
         2024,
         "Simple and effective masked diffusion language models",
         "NeurIPS, arXiv:2406.07524",
+    ),
+    "pixelcnn": Paper(
+        "van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves, Kavukcuoglu",
+        2016,
+        "Conditional image generation with PixelCNN decoders",
+        "NeurIPS, arXiv:1606.05328",
+    ),
+    "pixelcnn++": Paper(
+        "Salimans, Karpathy, Chen, Kingma",
+        2017,
+        "PixelCNN++: improving the PixelCNN with discretized logistic mixture likelihood and other modifications",
+        "ICLR, arXiv:1701.05517",
     ),
     "rotary": Paper(
         "Su, Lu, Pan, Murtadha, Wen, Liu",

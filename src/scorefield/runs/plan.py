@@ -12,9 +12,20 @@ import torch
 
 from scorefield.data import Dataset
 from scorefield.data.conditions import Scale
+from scorefield.data.levels import levels_of
 from scorefield.errors import UserError
 from scorefield.options import SECTIONS
-from scorefield.runs import build, classifying, coding, networks, noising, recipes
+from scorefield.runs import (
+    build,
+    classifying,
+    coding,
+    densities,
+    networks,
+    noising,
+    recipes,
+    recipes_ordered,
+    score_networks,
+)
 from scorefield.runs.draft import Draft, rounded
 from scorefield.runs.folder import FORMAT
 from scorefield.runs.source import READING
@@ -24,6 +35,7 @@ SAMPLED = {  # by family, and by kind where that has its own
     recipes.GAUSSIAN: recipes.SAMPLING,
     recipes.TOKENS: recipes.SAMPLING_TOKENS,
     recipes.MIXED: recipes.SAMPLING_TABLES,
+    recipes.ORDERED: recipes_ordered.SAMPLING,
     "table": recipes.SAMPLING_TABLES,
 }
 
@@ -89,6 +101,8 @@ def plan(
     usual = SAMPLED.get(seen.kind) or SAMPLED[recipes.FAMILIES[seen.kind]]
     if not classifies:
         draft.section("sample", dict(usual), "default")
+        score_networks.rewrite(draft)
+        densities.rewrite(draft, dataset)
     for key, value in options.items():
         if "." in key and key.partition(".")[0] in SECTIONS:
             draft.override(key, value)
@@ -133,6 +147,8 @@ def _data(draft: Draft, dataset: Dataset) -> None:
         found["conditions"] = Scale.of(dataset.conditions, dataset.condition_names).to_json()
     if dataset.schema:
         found["schema"] = [column.to_dict() for column in dataset.schema]
+    if dataset.kind == "images" and (levels := levels_of(dataset)).count < 256:
+        found["levels"] = levels.to_json()
     if dataset.rate is not None:
         found["rate"] = dataset.rate
     draft.section("data.found", found, "found in the data")

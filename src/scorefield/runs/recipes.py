@@ -153,16 +153,12 @@ MODELS = {  # kind of data → network
     "regions": "dit",
     "rows": "mlp",
 }
-GAUSSIAN, TOKENS, MIXED = "gaussian", "tokens", "mixed"
-FAMILIES = {  # kind of data → what its noise does: it is added, it replaces, or either
-    "images": GAUSSIAN,
-    "vectors": GAUSSIAN,
-    "signals": GAUSSIAN,
-    "table": GAUSSIAN,
-    "text": TOKENS,
-    "categories": TOKENS,
-    "regions": GAUSSIAN,
+GAUSSIAN, TOKENS, MIXED, ORDERED = "gaussian", "tokens", "mixed", "ordered"
+FAMILIES = {  # kind of data → what its noise does: it is added, it replaces, either, or it masks pixels in order
+    **dict.fromkeys(("images", "vectors", "signals", "table", "regions"), GAUSSIAN),
+    **dict.fromkeys(("text", "categories"), TOKENS),
     "rows": MIXED,
+    "levels": ORDERED,
 }
 
 MOST_TOKENS = 1024  # of a transformer whose patches had to be smaller than its recipe's
@@ -183,8 +179,10 @@ TIMES: dict[str, dict[str, Any]] = {
     "sub-vp": {"type": "uniform"},
     "cosine": {"type": "uniform"},
     "ddpm": {"type": "uniform"},
+    "learned": {"type": "uniform"},
 }
-WEIGHTS = {"edm": "edm", "x0": "edm", "v": "edm", "flow": "flow", "eps": "simple", "score": "simple"}
+WEIGHTS = {"edm": "edm", "x0": "edm", "v": "edm", "flow": "flow", "eps": "simple", "score": "simple", "ncsn": "simple"}
+WEIGHTS["energy"] = "edm"
 
 # ln σ ~ N(level + ln(σ_data/½), spread²): EDM's −1.2 and 1.2 were found for σ_data = ½, and what matters is σ/σ_data.
 SPREADS = {

@@ -42,6 +42,7 @@ VIEWS: dict[str, dict[str, str]] = {
     "vq": {"images": "categories"},
     "mixed": {"table": "rows"},
     "argmax": {"text": "regions", "categories": "images"},
+    "levels": {"images": "levels"},
 }
 
 

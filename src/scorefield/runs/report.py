@@ -15,7 +15,7 @@ from scorefield.runs.citations import citations
 from scorefield.runs.classifying import is_classifier
 from scorefield.runs.disk import read_json
 from scorefield.runs.folder import RunFolder
-from scorefield.runs.recipes import GAUSSIAN, MIXED, TOKENS
+from scorefield.runs.recipes import GAUSSIAN, MIXED, ORDERED, TOKENS
 from scorefield.runs.samples import PICTURED, seen
 from scorefield.runs.written import RULE
 from scorefield.show.card import write_card
@@ -34,6 +34,7 @@ FILM_CAPTIONS = {
     GAUSSIAN: "The same few samples at every step of the solver, scaled to the size of the data.",
     MIXED: "The same few samples at every step of the solver: first the tokens, and then the numbers, scaled.",
     TOKENS: "The same few samples on their way; ░ and grey stand where nothing is known yet.",
+    ORDERED: "The same few samples on their way, pixel after pixel; grey stands where nothing is known yet.",
 }
 MOST_HISTORY = 16  # pictures of the samples over the training
 

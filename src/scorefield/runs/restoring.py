@@ -14,7 +14,7 @@ from scorefield.errors import UserError, suggest
 from scorefield.operators import Measurement
 from scorefield.posterior.draw import chosen, draw
 from scorefield.posterior.names import METHODS
-from scorefield.runs.labels import NO_CLASS, asked_labels
+from scorefield.runs.labels import NO_CLASS, asked_labels, forgets
 from scorefield.runs.measured import Given, given_of
 from scorefield.runs.restored import Restored, consistency
 from scorefield.runs.sample import Progress, guided
@@ -120,7 +120,7 @@ def prior(run: Run, label: Any, guidance: float | None) -> Denoiser:
     if not run.classes:
         asked_labels(label, run.classes, 1)  # refuses a class
         return denoiser
-    if label is None and not run.config["objective"].get("label_dropout"):
+    if label is None and not forgets(run.config):
         raise UserError(f"{run.name} was trained with label_dropout=0 and knows nothing without a class. Write class=.")
     labels = [NO_CLASS] if label is None else (asked_labels(label, run.classes, _count(label)))
     numbers = set(torch.as_tensor(labels).tolist())

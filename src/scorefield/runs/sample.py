@@ -207,6 +207,8 @@ def guided(run: Run, denoiser: Any, guidance: float | None) -> tuple[Any, float]
 def under(denoiser: Any, schedule: str) -> Any:
     """The same network on another noise schedule (it was told the noise level, never the time). Raises UserError for
     one of another kind of noise."""
+    if getattr(denoiser.process, "known", None) is not None:
+        raise UserError(f"schedule={schedule} is for noise, and this run draws pixel after pixel. Leave schedule out.")
     whole, process = denoiser.process, getattr(denoiser.process, "numbers", denoiser.process)
     family, known = ("schedule", SCHEDULES) if getattr(process, "classes", None) is None else ("keep", KEEPS)
     if schedule not in (*SCHEDULES, *KEEPS):

@@ -9,7 +9,7 @@ import torch
 
 from scorefield.data.words import count
 from scorefield.runs import build, device
-from scorefield.runs.recipes import GAUSSIAN, MIXED, TOKENS
+from scorefield.runs.recipes import GAUSSIAN, MIXED, ORDERED, TOKENS
 
 if TYPE_CHECKING:
     from scorefield.runs.plan import Plan
@@ -102,6 +102,14 @@ def _sequence(net: dict[str, Any]) -> str:
     return f"{_transformer(net)}{near}, over {net['tokens']} tokens"
 
 
+def _gated(net: dict[str, Any]) -> str:
+    return f"{count(net['depth'], 'layer')} of {net['channels']} in each stack, windows of {net['kernel']}"
+
+
+def _scaled(net: dict[str, Any]) -> str:
+    return f"{count(net['blocks'], 'block')} of {net['channels']} on each of {count(net['scales'], 'scale')}"
+
+
 DETAILS = {
     "unet": _unet,
     "edm2": _unet,
@@ -111,6 +119,8 @@ DETAILS = {
     "sequence": _sequence,
     "categories": _categories,
     "classifier": _classifier,
+    "pixelcnn": _gated,
+    "pixelcnn++": _scaled,
 }
 
 
@@ -132,12 +142,22 @@ def _tokens(config: dict[str, Any]) -> str:
 
 
 def _numbers(config: dict[str, Any]) -> str:
-    times = config["objective"]["times"]
+    objective = config["objective"]
+    times = objective.get("times", {})
     law = times.get("times", times)
+    drawn = f"{law['type']} times" if law else f"{objective['type']} objective"
     return (
-        f"{config['process']['schedule']['type']} schedule, predicts {config['denoiser'].get('predict', 'the class')}, "
-        f"{law['type']} times, σ_data {config['denoiser']['sigma_data']:g}"
+        f"{config['process']['schedule']['type']} schedule, predicts {predicts(config['denoiser'])}, "
+        f"{drawn}, σ_data {config['denoiser']['sigma_data']:g}"
     )
+
+
+def predicts(denoiser: dict[str, Any]) -> str:
+    """What a network on numbers makes, in a word or two."""
+    return denoiser.get("predict") or PREDICTED.get(denoiser["type"], denoiser["type"])
+
+
+PREDICTED = {"classifying": "the class", "energy": "an energy", "diagonal": "mean and variance"}  # of such denoisers
 
 
 def _mixed(config: dict[str, Any]) -> str:
@@ -146,7 +166,13 @@ def _mixed(config: dict[str, Any]) -> str:
     return f"{destroys(config['process']['tokens'])} ({count} columns), then numbers: {_numbers(config | parts)}"
 
 
-NOISES = {GAUSSIAN: _numbers, TOKENS: _tokens, MIXED: _mixed}
+def _ordered(config: dict[str, Any]) -> str:
+    law, levels = config["denoiser"]["law"], config["process"]["levels"]
+    mixed = f", {law['mixtures']} to a pixel" if "mixtures" in law else ""
+    return f"none: pixel after pixel, {law['type']} laws on {levels} levels{mixed}"
+
+
+NOISES = {GAUSSIAN: _numbers, TOKENS: _tokens, MIXED: _mixed, ORDERED: _ordered}
 
 
 def _train(plan: Plan) -> str:

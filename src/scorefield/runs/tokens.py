@@ -11,10 +11,11 @@ from torch import Tensor
 from scorefield.core import as_time
 from scorefield.errors import UserError
 from scorefield.guidance.truncation import Temperature, TopK, TopP
-from scorefield.options.shared import SOLVERS, TOKEN_SOLVERS
-from scorefield.runs.recipes import GAUSSIAN, MIXED, TOKENS
+from scorefield.options.shared import ORDERED_SOLVERS, SOLVERS, TOKEN_SOLVERS
+from scorefield.runs.recipes import GAUSSIAN, MIXED, ORDERED, TOKENS
 from scorefield.show.writing import MASKED
 
+WALKS = {ORDERED: " pixel after pixel"}  # what a solver has to do, where the data do not say it
 DESTROYED = {1.0: "masked", 0.0: "replaced"}  # by the share that is masked
 SHARPER: dict[str, Callable[..., Any]] = {"temperature": Temperature, "top_k": TopK, "top_p": TopP}
 
@@ -50,6 +51,8 @@ def left(process: Any, t: float) -> str:
 
 def refuse(run: Any, what: str, instead: str) -> None:
     """Raises UserError where ``run`` is on tokens, which ``what`` cannot do: ``instead`` says what can be done."""
+    if run.family == ORDERED:
+        raise UserError(f"{what}, but {run.name} draws pixel after pixel, and there is no noise to walk over.")
     if run.family == TOKENS:
         raise UserError(f"{what}, but {run.name} is a run on {run.kind}, whose noise replaces them. {instead}")
 
@@ -60,8 +63,16 @@ def refuse_mixed(run: Any, what: str) -> None:
         raise UserError(f"{what}, but {run.name} has tokens as well. Train it with coding=numbers for that.")
 
 
+def guidance_of(run: Any) -> str:
+    """An example of guidance for a command that asks for a class; "" where beliefs have no mixture."""
+    return "" if run.family == ORDERED else " guidance=2"
+
+
 def check_solver(run: Any, name: str | None) -> None:
     """Raises UserError for a solver of numbers where there are tokens, and the other way round."""
-    known = {GAUSSIAN: SOLVERS, TOKENS: TOKEN_SOLVERS, MIXED: SOLVERS}[run.family]
-    if name is not None and name not in known and name in (*SOLVERS, *TOKEN_SOLVERS):
-        raise UserError(f"solver={name} does not walk {run.kind}. Write one of {', '.join(known)}, or leave it out.")
+    known = {GAUSSIAN: SOLVERS, TOKENS: TOKEN_SOLVERS, MIXED: SOLVERS, ORDERED: ORDERED_SOLVERS}[run.family]
+    if name is not None and name not in known and name in (*SOLVERS, *TOKEN_SOLVERS, *ORDERED_SOLVERS):
+        raise UserError(
+            f"solver={name} does not walk {run.kind}{WALKS.get(run.family, '')}. "
+            f"Write one of {', '.join(known)}, or leave it out."
+        )

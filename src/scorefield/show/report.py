@@ -97,7 +97,9 @@ def _metric(metric: Metric) -> str:
 
 
 def _bits(report: Report) -> str:
-    """What the bound on the likelihood is made of, for wide and for narrow screens."""
+    """What the bound on the likelihood is made of, for wide and for narrow screens; figures alone where it is none."""
+    if report.bits_caption and not report.noises:
+        return paragraph(report.bits_caption)
     charts = [
         (name, loss_chart(report.noises, report.bits, width=w, height=h, x_label="log σ/α", y_label="bits/dim"))
         for name, w, h in (("wide", 760, 320), ("narrow", 380, 280))
@@ -158,7 +160,7 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Report], str]], ...] = (
     ("history", "Samples over the training", _history),
     ("loss", "Loss", _loss),
     ("metrics", "How good it is", _metrics),
-    ("bits", "Bits per dimension, by noise", _bits),
+    ("bits", "Bits per dimension", _bits),
     ("averages", "Averages of the weights", _averages),
     ("data", "The data", _data),
     ("python", "In Python", _python),

@@ -25,6 +25,7 @@ from .grids import (
     Trailing,
     Uniform,
 )
+from .in_order import InOrder
 from .in_turn import AfterTokens, InTurn
 from .langevin import Langevin, PredictorCorrector, chain
 from .names import NAMES, TOKENS, named
@@ -59,6 +60,7 @@ __all__ = [
     "Gibbs",
     "GottaGoFast",
     "Grid",
+    "InOrder",
     "InTurn",
     "Karras",
     "Knots",

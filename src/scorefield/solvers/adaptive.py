@@ -94,12 +94,10 @@ def advance(
     end: Tensor,
     pair: Pair,
     norm: Callable[[Tensor, Tensor], Tensor],
-    most: float = math.inf,
 ) -> tuple[Walk, bool]:
-    """Every example tries a step of at most ``most`` toward ``end`` (B,), and takes it where ``norm(error, y there)``
-    (B,) is at most 1; and whether one of them finds no step small enough. Clocks rise."""
+    """Every example tries a step toward ``end`` (B,), and takes it where ``norm(error, y there)`` (B,) is at most 1;
+    and whether one of them finds no step small enough. Clocks rise."""
     y, slope, at, size = walk
-    size = size.clamp_max(most)
     whole = size >= end - at
     h = torch.where(whole, end - at, size)  # 0 once arrived
     there, after, error = pair_step(field, y, slope, at, h, pair)

@@ -60,7 +60,7 @@ class AnnealedLangevin:
         if len(levels) == 0:
             return 1.0
         if self.epsilon is None:
-            return _technique_4(levels, self.steps)
+            return technique_4(_mean_gap(levels) ** -1, self.steps)
         last = levels[-1].item()
         if not self.epsilon < 2 * last**2:
             raise UserError(
@@ -89,14 +89,19 @@ def _mean_gap(levels: Tensor) -> float:
     return (levels[-1] / levels[0]).item() ** (1 / max(len(levels) - 1, 1))
 
 
-def _technique_4(levels: Tensor, steps: int) -> float:
-    """The rate ε/σ_L² at which ``steps`` moves best carry the deviation of one level to the next (Song and Ermon 2020,
-    proposition 3): the minimum of |r − 1|, r = (1 − rate)^{2 steps} (γ² − c) + c, c = 2/(2 − rate)."""
-    gamma2 = _mean_gap(levels) ** -2
-    rate = torch.logspace(-6, 0, 60_001, dtype=torch.float64)
+def carried(rate: Tensor, ratio: float, steps: int) -> Tensor:
+    """The variance that ``steps`` moves with ε/σ_L² = ``rate`` leave of one level's on a point, in units of the next
+    level's, γ = ``ratio`` times less: r = (1 − rate)^{2 steps} (γ² − c) + c, c = 2/(2 − rate) (Song and Ermon 2020,
+    proposition 3)."""
     c = 2 / (2 - rate)
-    ratio = (1 - rate) ** (2 * steps) * (gamma2 - c) + c
-    return rate[(ratio - 1).abs().argmin()].item()
+    return (1 - rate) ** (2 * steps) * (ratio**2 - c) + c
+
+
+def technique_4(ratio: float, steps: int) -> float:
+    """The rate ε/σ_L² at which ``carried`` is nearest to 1, for levels ``ratio`` = σ_{i−1}/σ_i apart and ``steps``
+    moves at each (technique 4 of NCSNv2: Song and Ermon 2020, section 3.4)."""
+    rate = torch.logspace(-6, 0, 60_001, dtype=torch.float64)
+    return rate[(carried(rate, ratio, steps) - 1).abs().argmin()].item()
 
 
 @register("consistent", "solver")

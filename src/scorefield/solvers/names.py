@@ -14,6 +14,7 @@ from .churn import Churn, Restart
 from .er_sde import ERSDE
 from .exponential import Exponential
 from .gotta_go_fast import GottaGoFast
+from .in_order import InOrder
 from .langevin import PredictorCorrector
 from .runge_kutta import RungeKutta
 from .sde import EulerMaruyama, ReverseDiffusion
@@ -135,13 +136,16 @@ TOKENS: dict[str, Tokens] = {
 }
 
 
+ORDERED = {"in-order": Tokens(lambda: InOrder(), "pixel after pixel, each given those before it", "raster", exact=True)}
+
+
 def named(name: str, eta: float | None = None) -> Solver:
     """The solver called ``name``, of Gaussian noise (``NAMES``) or of tokens (``TOKENS``); ``eta``, in [0, 1] for
     Gaussian noise, is how much fresh noise a step draws, for those that can.
 
     Raises UserError for an unknown name, or an eta that the solver has no use for.
     """
-    known: dict[str, Named | Tokens] = TOKENS | NAMES
+    known: dict[str, Named | Tokens] = TOKENS | NAMES | ORDERED
     if name not in known:
         raise UserError(f"no solver is called {name!r}.{suggest(name, known)}")
     if eta is None:

@@ -26,6 +26,13 @@ def width_of(gamma: float) -> float:
     return sqrt((gamma + 1) / ((gamma + 2) ** 2 * (gamma + 3)))
 
 
+def width_of_decay(decay: float, steps: int) -> float:
+    """The σ_rel whose average over a run of ``steps`` spreads over as many steps as one that keeps ``decay`` of itself
+    a step, about 1/(1 − decay); three decimals, and ``WIDEST`` where the run is too short for that (NCSNv2's fifth
+    technique is 0.999: Song and Ermon 2020, section 3.5)."""
+    return min(WIDEST, max(1e-3, round(1 / ((1 - decay) * steps), 3)))
+
+
 def beta_at(gamma: float, steps: float) -> float:
     """What share of the average survives the update after ``steps`` steps: β_t = (1 − 1/t)^(γ + 1) (ibid.)."""
     return (1.0 - 1.0 / max(steps, 1.0)) ** (gamma + 1)
