@@ -12,13 +12,13 @@ from ..core import Rng
 from ..errors import UserError
 from ..noise.gaussian import Gaussian
 from ..registry import register
-from .preconditioned import Preconditioned
+from .preconditioned import Around, Preconditioned
 
 INSIDE = 1e-6  # of a bin: uniform numbers stay this far from its ends, where their logit is finite
 
 
 @register("dequantised", "denoiser")
-class Dequantised(nn.Module):
+class Dequantised(Around):
     """``Preconditioned`` for levels 2v/(L − 1) − 1 in [−1, 1], with q(u | v) beside it: what is diffused is v − ½ + u,
     a density, and −log P(v) ≤ E[log q(u | v) − log p(v − ½ + u)] (Theis et al. 2016; Ho et al. 2019, eq. 11).
 
@@ -41,21 +41,6 @@ class Dequantised(nn.Module):
             raise UserError(f"data on levels have at least 2 of them, got {levels}.")
         self.mean = Preconditioned(net, process, predict, sigma_data)
         self.dequantiser, self.levels = dequantiser, levels
-
-    @property
-    def net(self) -> nn.Module:
-        """The network of the denoiser."""
-        return self.mean.net
-
-    @property
-    def process(self) -> Gaussian:
-        """How the data are destroyed."""
-        return self.mean.process
-
-    @property
-    def sigma_data(self) -> float:
-        """The root mean square of the data."""
-        return self.mean.sigma_data
 
     def forward(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         """x_t (B, *D), t () or (B,) → the belief about x₀."""

@@ -73,3 +73,24 @@ class Preconditioned(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.process}, predict={self.predict!r}, sigma_data={self.sigma_data:.4g}"
+
+
+class Around(nn.Module):
+    """What denoisers inherit that are more than the ``Preconditioned`` in them, ``mean``."""
+
+    mean: Preconditioned
+
+    @property
+    def net(self) -> nn.Module:
+        """The network of the denoiser."""
+        return self.mean.net
+
+    @property
+    def process(self) -> Gaussian:
+        """How the data are destroyed."""
+        return self.mean.process
+
+    @property
+    def sigma_data(self) -> float:
+        """The root mean square of the data."""
+        return self.mean.sigma_data

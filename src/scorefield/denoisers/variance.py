@@ -14,7 +14,7 @@ from ..core import Denoiser, Rng, as_time, like
 from ..errors import UserError
 from ..noise.gaussian import Gaussian
 from ..registry import register
-from .preconditioned import Preconditioned
+from .preconditioned import Around, Preconditioned
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class AnalyticVariance:
 
 
 @register("learned-variance", "denoiser")
-class LearnedVariance(nn.Module):
+class LearnedVariance(Around):
     """A network of 2 C output channels: the prediction, and v in [−1, 1] that places the log variance of a step between
     β̃ (−1) and β (+1) (Nichol and Dhariwal 2021, eq. 15; ADM's networks are of this kind).
 
@@ -85,21 +85,6 @@ class LearnedVariance(nn.Module):
             raise UserError(f"a learned variance needs at least 2 steps, got {steps}.")
         self.steps = steps
         self.mean = Preconditioned(net, process, predict, sigma_data)
-
-    @property
-    def net(self) -> nn.Module:
-        """The network, with both its halves."""
-        return self.mean.net
-
-    @property
-    def process(self) -> Gaussian:
-        """How the data are destroyed."""
-        return self.mean.process
-
-    @property
-    def sigma_data(self) -> float:
-        """The root mean square of the data."""
-        return self.mean.sigma_data
 
     def forward(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         """x_t (B, *D), t () or (B,) → the belief about x₀, with its variance (B, *D)."""

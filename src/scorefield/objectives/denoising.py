@@ -47,8 +47,7 @@ class Denoising:
         """The loss of each example: x0 (B, *D) → (B,), a mean over dimensions so as not to grow with them."""
         process = denoiser.process
         t, correction = self._drawn(process, x0, rng)
-        if self.label_dropout:
-            cond = forgetful(cond, self.label_dropout, rng)
+        cond = forgetful(cond, self.label_dropout, rng)
         look = Look(process.corrupt(x0, t, rng), t, correction)
         return self.judged(process, look, x0, denoiser(look.x, t, **cond))
 
@@ -68,6 +67,13 @@ class Denoising:
         return (weight * look.correction).to(error) * error / max(1, math.prod(x0.shape[1:]))
 
 
+def one_look(objective: Any, denoiser: Denoiser, x0: Tensor, rng: Rng, cond: dict[str, Any]) -> Tensor:
+    """The loss of each example, (B,), by the ``look``, ``judged`` and ``label_dropout`` of the objective."""
+    look = objective.look(denoiser.process, x0, rng)
+    cond = forgetful(cond, objective.label_dropout, rng)
+    return objective.judged(denoiser.process, look, x0, denoiser(look.x, look.t, **cond))
+
+
 def check_dropout(share: float) -> None:
     """Raise UserError unless ``share`` is one."""
     if not 0 <= share <= 1:
@@ -80,7 +86,7 @@ NULL = {"label": -1, "condition": math.nan}
 def forgetful(cond: dict[str, Any], share: float, rng: Rng) -> dict[str, Any]:
     """``cond`` with what some examples know taken away; each column of a condition is a piece of its own."""
     known = {name: cond[name].reshape(len(cond[name]), -1) for name in NULL if name in cond}
-    if not known:
+    if not known or not share:
         return cond
     widths = [values.shape[1] for values in known.values()]
     fate = rng.uniform(torch.empty(len(next(iter(known.values())))))

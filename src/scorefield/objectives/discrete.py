@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core import Denoiser, Rng, need
 from ..errors import UserError
 from ..registry import register
-from .denoising import Look, check_dropout, forgetful
+from .denoising import Look, check_dropout, forgetful, one_look
 from .times import Stratified, TimeLaw, Uniform
 
 
@@ -46,10 +46,7 @@ class Elbo:
 
     def __call__(self, denoiser: Denoiser, x0: Tensor, rng: Rng, **cond: Any) -> Tensor:
         """The loss of each example in nats a site: x0 int64 (B, *D) → (B,)."""
-        look = self.look(denoiser.process, x0, rng)
-        if self.label_dropout:
-            cond = forgetful(cond, self.label_dropout, rng)
-        return self.judged(denoiser.process, look, x0, denoiser(look.x, look.t, **cond))
+        return one_look(self, denoiser, x0, rng, cond)
 
     def look(self, process: Any, x0: Tensor, rng: Rng) -> Look:
         """Where the belief is asked for, and the factor that makes the mean over draws the mean over uniform times."""
@@ -101,8 +98,7 @@ class Unrolled:
     def __call__(self, denoiser: Denoiser, x0: Tensor, rng: Rng, **cond: Any) -> Tensor:
         """The loss of each example in nats a site: x0 int64 (B, *D) → (B,)."""
         (t,) = rng.over_batch(_strata, torch.empty(len(x0), dtype=torch.float64))
-        if self.label_dropout:
-            cond = forgetful(cond, self.label_dropout, rng)
+        cond = forgetful(cond, self.label_dropout, rng)
         x, losses = denoiser.process.corrupt(x0, t, rng), []
         for k in range(self.unroll):
             belief = denoiser(x, t, **cond)

@@ -73,8 +73,7 @@ class ByHistory(nn.Module):
         """The loss of each example, (B, *D) → (B,)."""
         drawing, process = replace(self.inner, times=Stratified(Slices(self.law))), denoiser.process
         look = drawing.look(process, x0, rng)
-        if drawing.label_dropout:
-            cond = forgetful(cond, drawing.label_dropout, rng)
+        cond = forgetful(cond, drawing.label_dropout, rng)
         plain = look._replace(correction=torch.ones_like(look.correction))
         loss = drawing.judged(process, plain, x0, denoiser(look.x, look.t, **cond))
         if self.training:

@@ -47,8 +47,7 @@ class Hybrid:
     def terms(self, denoiser: Denoiser, x0: Tensor, rng: Rng, **cond: Any) -> tuple[Tensor, Tensor]:
         """The denoising loss of each example, and KL of its step in nats a dimension (0 for the first), (B,) each."""
         need(denoiser.process, self, "step_kl")
-        if self.label_dropout:
-            cond = forgetful(cond, self.label_dropout, rng)
+        cond = forgetful(cond, self.label_dropout, rng)
         like_times = torch.empty(len(x0), dtype=torch.float64)
         (u,) = rng.over_batch(lambda v: ((torch.arange(len(v), dtype=v.dtype) + v) / len(v),), like_times)
         t = (u * self.steps + 1).floor().clamp_max(self.steps) / self.steps

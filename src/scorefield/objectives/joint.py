@@ -43,8 +43,7 @@ class Joint:
         share = process.columns / x0.shape[1] if self.share is None else self.share
         late = fate >= share  # the tokens' turn, with the numbers gone
         gone = process.numbers.prior(numbers, rng)
-        if self.label_dropout:
-            cond = forgetful(cond, self.label_dropout, rng)
+        cond = forgetful(cond, self.label_dropout, rng)
         here = late.to(x0.device)
         at = here[:, None]
         x = process.join(torch.where(at, gone, first.x), torch.where(at, second.x, tokens))

@@ -49,8 +49,7 @@ class VDM:
         schedule = denoiser.process.schedule
         need(schedule, "The objective vdm", "interior", "held")
         (u,) = rng.over_batch(_strata, torch.empty(len(x0), dtype=torch.float64))
-        if self.label_dropout:
-            cond = forgetful(cond, self.label_dropout, rng)
+        cond = forgetful(cond, self.label_dropout, rng)
         low, gap = schedule.bounds(u).unbind()
         size = math.prod(x0.shape[1:])
         diffusion = (self._steps if self.steps else self._rate)(denoiser, x0, u, rng, cond) / size

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..core import Denoiser, Rng, as_time, like, need
 from ..registry import register
-from .denoising import Look, check_dropout, forgetful
+from .denoising import Look, check_dropout, one_look
 from .hybrid import check_steps, step_nats
 from .times import Stratified, TimeLaw, Uniform
 
@@ -39,10 +39,7 @@ class Vlb:
 
     def __call__(self, denoiser: Denoiser, x0: Tensor, rng: Rng, **cond: Any) -> Tensor:
         """The loss of each example: x0 (B, *D) → (B,)."""
-        look = self.look(denoiser.process, x0, rng)
-        if self.label_dropout:
-            cond = forgetful(cond, self.label_dropout, rng)
-        return self.judged(denoiser.process, look, x0, denoiser(look.x, look.t, **cond))
+        return one_look(self, denoiser, x0, rng, cond)
 
     def look(self, process: Any, x0: Tensor, rng: Rng) -> Look:
         """Where the belief is asked for: the step that a time of the law falls in."""
