@@ -20,16 +20,15 @@ NO_CLASS = -1  # the null label of classifier-free guidance
 def asked_labels(asked: Any, classes: Sequence[str], n: int) -> Tensor | None:
     """(n,) int64 labels: those asked for, taken in turn; all classes in turn when nobody asked; None without classes.
 
-    ``asked`` is a class name, its number, ``none`` (unconditional), or a sequence of these; a tensor of n numbers too.
+    ``asked`` is a class name, its number, ``none`` (unconditional, as an empty sequence is: the command line's
+    ``class=none``), or a sequence of these; a tensor of n numbers too.
     Raises UserError for a class that the run did not learn."""
     if not classes:
         if asked is not None:
             raise UserError(f"class={_shown(asked)} was asked for, but this run learned no classes. Leave class out.")
         return None
     words = list(range(len(classes))) if asked is None else _sequence(asked)
-    if not words:
-        raise UserError("class names no class. Leave it out for all of them, or write one, such as class=0.")
-    numbers = torch.tensor([_number(word, classes) for word in words], dtype=torch.int64)
+    numbers = torch.tensor([_number(word, classes) for word in words] or [NO_CLASS], dtype=torch.int64)
     return numbers.repeat(-(-n // len(numbers)))[:n]
 
 
