@@ -96,7 +96,7 @@ class Uniform:
 
 
 @pytest.mark.parametrize("codec", [Pixels(4, 10, 60.0), Pixels()], ids=repr)
-@pytest.mark.parametrize("schedule", ["edm", "learned"])
+@pytest.mark.parametrize("schedule", ["edm", pytest.param("learned", marks=pytest.mark.slow)])
 def test_bits_of_levels_are_those_of_their_law(codec, schedule):
     """Four levels, each as often: log₂ 4 = 2 bits, and with the exact belief the bound in continuous time reaches it,
     whichever codec scaled them: within 4.5 standard errors (false alarm 1e-5) and what the prior costs."""

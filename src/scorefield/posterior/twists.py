@@ -109,18 +109,20 @@ class PiGDMTwist(Guided):
         object.__setattr__(self, "spectrum", spectrum_of(self.measurement.operator))
 
     def look(self, denoiser: Denoiser, x: Tensor, t: Tensor, rows: Tensor, cond: dict[str, Any]) -> Look:
-        widened = _widened(denoiser.process, t, self.variance)
-
-        def log_twist(x: Tensor, t: Tensor, belief: Any) -> Tensor:
-            residual = _row(self.measurement, rows).residual(belief.mean)
+        (alpha, sigma), widened = denoiser.process.scales(t, x), _widened(denoiser.process, t, self.variance)
+        with differentiable():
+            seen = _seen(denoiser, x, t, cond)
+            mean = seen.mean.detach()
+            residual = _row(self.measurement, rows).residual(mean)
             along, std = self.spectrum.to_u(residual), deviation(self.measurement)
-            values = self.spectrum.values.to(x)
+            values, square = self.spectrum.values.to(x), along.square()
             var, dim = std**2 + widened * values**2, prod(self.measurement.operator.measured)
-            across = (residual.flatten(1).square().sum(1) - along.square().sum(1)).clamp_min(0) / std**2
-            rest = (dim - self.spectrum.rank) * math.log(std**2) + dim * math.log(2 * math.pi)
-            return -0.5 * ((along.square() / var).sum(1) + across + var.log().sum() + rest)
-
-        return pulled(log_twist, denoiser, x, t, cond)
+            weights = self.spectrum.from_v(self.spectrum.filled(values / var * along))
+            shift = sigma**2 / alpha * seen.pull(seen.mean, weights)
+        across = (residual.flatten(1).square().sum(1) - square.sum(1)).clamp_min(0) / std**2
+        rest = (dim - self.spectrum.rank) * math.log(std**2) + dim * math.log(2 * math.pi)
+        log_twist = -0.5 * ((square / var).sum(1) + across + var.log().sum() + rest)
+        return Look(mean, shift, log_twist.double())
 
     def last(self, x0: Tensor, rows: Tensor) -> Tensor:
         return _row(self.measurement, rows).log_likelihood(x0).double()
