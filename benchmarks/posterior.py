@@ -428,7 +428,7 @@ CPU seconds for {samples} samples or particles on gmm with the same denoiser, sc
 core, one process, in turns, the least of nine. These are the methods that do the same work a step. `tds` and `tmpd`
 have a backward pass for each number of y instead, and the presets of particles take several populations of 512 or
 more, which is what brings them to the floor; `tds-pigdm` also keeps ancestors, effective sizes and the evidence. An
-evaluation costs half a millisecond here, so that what is between two of them shows."""
+evaluation is so cheap here that what is between two of them shows."""
 
 
 def section(result: dict[str, Any]) -> str:

@@ -28,19 +28,6 @@ from .twist import Guided, Look
 LARGEST = 256  # numbers in a measurement whose covariance is computed: as many backward passes an evaluation
 
 
-def pulled(
-    log_twist: Callable[[Tensor, Tensor, Any], Tensor], denoiser: Denoiser, x: Tensor, t: Tensor, cond: dict[str, Any]
-) -> Look:
-    """The look of any differentiable log p̃ (x_t, t, belief) ↦ (B,): shift = σ²/α ∇_{x_t} log p̃, through the
-    network."""
-    alpha, sigma = denoiser.process.scales(t, x)
-    with differentiable():
-        seen = _seen(denoiser, x, t, cond)
-        value = log_twist(*seen)
-        gradient = seen.pull(value)
-    return Look(seen.mean.detach(), sigma**2 / alpha * gradient, value.detach().double())
-
-
 def checked(belief: Any) -> Any:
     """The belief itself. Raises UserError when it is no graph over x_t."""
     if not belief.mean.requires_grad:
@@ -60,7 +47,12 @@ class LikelihoodTwist(Guided):
     f: Callable[[Tensor, Tensor, Any], Tensor]
 
     def look(self, denoiser: Denoiser, x: Tensor, t: Tensor, rows: Tensor, cond: dict[str, Any]) -> Look:
-        return pulled(self.f, denoiser, x, t, cond)
+        alpha, sigma = denoiser.process.scales(t, x)
+        with differentiable():
+            seen = _seen(denoiser, x, t, cond)
+            value = self.f(*seen)
+            shift = sigma**2 / alpha * seen.pull(value)
+        return Look(seen.mean.detach(), shift, value.detach().double())
 
     def last(self, x0: Tensor, rows: Tensor) -> Tensor:
         return self.f(x0, torch.zeros((), dtype=torch.float64), Moments(x0)).double()
