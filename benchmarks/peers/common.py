@@ -39,8 +39,12 @@ class Oracle:
         a, s = (torch.as_tensor(c, dtype=torch.float64) for c in (a, s))
         t = self.process.time(a.log() - s.log())
         alpha, sigma = self.process.schedule(t)
+        return self.at(x * (torch.hypot(alpha, sigma) / torch.hypot(a, s)), t)
+
+    def at(self, x: Tensor, t: Tensor) -> Tensor:
+        """E[x₀ | x_t] at a time of the process itself, with no arithmetic between."""
         self.nfe += 1
-        self.last = self.denoiser(x * (torch.hypot(alpha, sigma) / torch.hypot(a, s)), t).mean
+        self.last = self.denoiser(x, t).mean
         return self.last
 
 

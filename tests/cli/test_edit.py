@@ -50,7 +50,7 @@ def test_sample_and_evaluate_of_text(cli: Cli, tale: str, tmp_cwd: Path):
         ([], "edit needs what to edit after the run."),
         (["the mouse"], "Nothing is left open in 'the mouse'."),
         (["the M_"], "The alphabet lacks 'M'"),
-        (["the _", "out=a.csv"], "out=a.csv should end in .txt, .npz, .html"),
+        (["the _", "out=a.csv"], "out=a.csv should end in .npz, .txt, .html"),
         (["the _", "temperature=0"], "temperature must be greater than 0, got 0"),
         (["the _", "more"], "edit takes at most 2 words"),
     ],
@@ -86,7 +86,15 @@ def pictures(tmp_cwd: Path) -> None:
     drawn = {"photo": photo, "mask": white, "small": photo[:2, :2], "wide": np.zeros((8, 9), np.uint8)}
     for name, pixels in drawn.items():
         Image.fromarray(pixels).save(f"{name}.png")
-    Path("own.py").write_text("def A(x):\n    return x.mean(-1)\n\ndef J(x):\n    return x.abs().mean(-1)\n")
+    own = (
+        "def A(x):",
+        "    return x.mean(-1)",
+        "def J(x):",
+        "    return x.abs().mean(-1)",
+        "def R(x):",
+        "    return x.round()",
+    )
+    Path("own.py").write_text("\n".join(own))
     np.save("y.npy", np.zeros((1, 8), np.float32))
     np.save("nan.npy", np.full((1, 8), np.nan, np.float32))
 
@@ -114,12 +122,13 @@ def test_edit_paints_what_is_white(cli: Cli, digits: str, pictures: None):
         (["super=4", "y=y.npy"], "y.npy has shape (1, 8), but the operator gives (1, 2, 2)"),
         (["operator=own.py:J", "y=y.npy", "method=ddnm"], "ddnm needs the singular values of a linear operator"),
         (["photo.png", "mask=mask.png", "noise=0", "method=dps"], "dps needs noise, and this measurement is exact"),
-        (["photo.png", "operator=jpeg=10", "method=mmps"], "mmps needs an operator that can be differentiated"),
+        (["photo.png", "operator=own.py:R", "method=mmps"], "mmps needs an operator that can be differentiated"),
         (["photo.png", "super=4", "method=dpz"], "method=dpz is not known. Did you mean 'dps'"),
         (["photo.png", "super=4", "blank=?"], "blank does not go with a picture"),
         (["photo.png", "super=4", "out=a.txt"], "out=a.txt should end in .png, .npz, .html"),
         (["photo.png", "super=4", "particles=9", "method=mmps"], "the method mmps has no particles"),
-        (["photo.png", "operator=none.py:A"], "write FILE.py:NAME with a file that exists"),
+        (["photo.png", "operator=none.py:A"], "error: operator=none.py:A: write FILE.py:NAME with a file that exists"),
+        (["photo.png", "operator=own.py"], "error: operator=own.py: write FILE.py:NAME with a file that exists"),
         ([], "edit needs what to edit after the run"),
     ],
 )

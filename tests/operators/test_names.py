@@ -48,6 +48,7 @@ def test_every_name_makes_an_operator(tmp_path):
     for name, value in words.items():
         A = operator(f"{name}={value}", EVENT)
         assert A.event == EVENT and A(x).shape == (2, *A.measured), name
+        assert A.differentiable, name  # else no method could use it
     assert operator(f"kernel={tmp_path / 'kernel.png'}", EVENT).kernel.sum() == pytest.approx(1)
     assert operator(f"operator={tmp_path / 'own.py'}:half", EVENT).linear
     assert operator(f"operator={tmp_path / 'own.py'}:A", EVENT).measured == (1, 16, 16)

@@ -183,6 +183,34 @@ def test_jpeg_is_what_pillow_writes_and_reads():
     assert error[0] > error[1] > error[2] > 0
 
 
+@pytest.mark.parametrize(("make", "value"), [(Jpeg, 10), (Quantise, 4)])
+def test_straight_through_has_the_derivative_of_the_identity_both_ways(make, value):
+    """MMPS asks for A' v as well as A'ᵀ v, and Jpeg leaves torch in between."""
+    x, v, operator = gaussian(2, 1, 8, 8), gaussian(2, 1, 8, 8, seed=1), make((1, 8, 8), value, straight_through=True)
+    y, forward = torch.func.jvp(operator, (x,), (v,))
+    torch.testing.assert_close(y, make((1, 8, 8), value)(x))
+    torch.testing.assert_close(forward, v)
+    leaf = x.clone().requires_grad_()
+    torch.testing.assert_close(torch.autograd.grad(operator(leaf), leaf, v)[0], v)
+
+
+def test_functions_that_torch_cannot_differentiate_are_found():
+    """Rounding has a gradient, 0; NumPy, detach and no_grad have none. A part that is constant is no fault."""
+
+    def numpy(x):
+        return torch.from_numpy(x.numpy() ** 2)
+
+    for f in (torch.round, lambda x: x.detach().sin(), numpy, torch.no_grad()(torch.sin)):
+        assert not Function(f, (1, 6)).differentiable
+        with pytest.raises(UserError, match="torch cannot differentiate the operator"):
+            Function(f, (1, 6), differentiable=True)
+    for f in (lambda x: x.clamp(-1, 1), lambda x: x - x.round().detach(), lambda x: (x - 9).relu()):
+        assert Function(f, (1, 6), linear=False).differentiable
+    for linear in (True, None):  # its adjoint is the gradient
+        with pytest.raises(UserError, match=r"torch cannot differentiate the operator .* leaves torch"):
+            Function(lambda x: 2 * x.detach(), (1, 6), linear=linear)
+
+
 def test_brush_masks_paint_what_is_white(tmp_path):
     image = np.zeros((4, 5), np.uint8)
     image[1:3, 2] = 255
@@ -240,6 +268,9 @@ def test_masks_hide_what_they_are_told():
         ),
         (lambda: Function(lambda x: x + 1, (3,), linear=True), "is not linear: A"),
         (lambda: Function(lambda x: x.log(), (3,)), "NaN or infinite"),
+        (lambda: Function(lambda x: x - x.mean(0), (3,)), "another answer for an example alone than in a batch"),
+        (lambda: Function(lambda x: x + torch.rand_like(x), (3,)), "or draws random numbers"),
+        (lambda: Function(lambda x: x.mul_(2), (3,)), "writes into what it is given"),
         (lambda: Function(lambda x: x.sum(), (3,)), r"must map a batch \(B, \*D\)"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def test_of_super_resolution_the_size_says_what_the_picture_is(run, picture):
 def test_where_both_fit_the_picture_is_what_was_measured_unless_told(run, picture):
     blurred = given(run, picture, blur=1.0)
     assert torch.equal(blurred.measurement.y, encoded(run, picture)) and "taken=clean" in blurred.note
+    assert "taken=clean would measure it first" in given(run, picture, operator="hdr=2").note
     clean = given(run, picture, taken="clean", blur=1.0, noise=0.0)
     assert torch.equal(clean.measurement.y, operator_of(run, {"blur": 1.0})[0](encoded(run, picture)))
 
@@ -140,4 +142,74 @@ def test_residuals_of_the_truth_are_those_of_the_noise(run):
         found = consistency(own, x)
         assert abs(found.value - 1) < 4 * found.spread and found.ok, noise
         far = consistency(own, x + 1)
-        assert not far.ok and "do not explain y" in far.sentence
+        assert not far.ok and "the draws do not explain y" in far.sentence
+
+
+def test_a_coloured_picture_is_not_what_grey_gives(run, picture):
+    """It is clean, and a grey one was measured, in three channels as in one."""
+    found = run.config["data"]["found"] | {"shape": [3, 8, 8]}
+    coloured = replace(run, config=run.config | {"data": run.config["data"] | {"found": found}})
+    three = np.concatenate([picture, picture, picture])
+    assert given(coloured, picture, grey=True).truth is None and given(coloured, three, grey=True).truth is None
+    three[0, 0, 0] ^= 255
+    assert given(coloured, three, grey=True).truth.shape == (1, 3, 8, 8)
+    assert given(coloured, three, grey=True, taken="measured").truth is None
+
+
+def test_where_few_counts_are_expected_a_breath_is_no_contradiction(run):
+    """Three quarters of a picture are black, where a draw lies 0.005 off: χ²/M of it and of the truth is 1 within 4 of
+    the standard deviations that are promised (false alarms 3e-4), and that of a picture of half the light is not."""
+    from scorefield.core import Rng
+    from scorefield.operators import Measurement
+
+    x = torch.full((1, 1, 8, 8), -1.0)
+    x[..., :2] = 0.5
+    own = Measurement.of(x, operator_of(run, {"operator": lambda x: 1 * x})[0], noise_of("poisson:30")[0], Rng(3))
+    off = 0.005 * Rng(4).normal(x)
+    for draw in (x, x + off):
+        found = consistency(own, draw)
+        assert abs(found.value - 1) < 4 * found.spread and found.ok and found.spread < 0.5
+    assert not consistency(own, (x - 1) / 2).ok
+
+
+def test_draws_that_went_astray_are_named(run):
+    """M = 64, so one draw is named from 1 + 9 √(2/64) on; χ²/M of the others is exactly 1. A small excess of all of
+    them is called so, and draws nearer than a noise that was only assumed are no fault."""
+    from scorefield.operators import Measurement
+
+    same = operator_of(run, {"operator": lambda x: 2 * x})[0]
+    own = Measurement(same, torch.zeros(1, 1, 8, 8), GaussianNoise(0.2))
+    x = torch.full((5, 1, 8, 8), 0.1)
+    assert consistency(own, x).ok and consistency(own, x).each == pytest.approx((1,) * 5)
+    x[3] = 0.4  # χ²/M = 16
+    one = consistency(own, x)
+    named = "draw 4 (16.0) does not explain y and should be left out, the other 4 do (1.00)"
+    assert not one.ok and named in one.sentence
+    x[1] = 0.4
+    assert "draws 2 (16.0), 4 (16.0) do not explain y" in consistency(own, x).sentence
+    x[0] = 0.4
+    assert "the draws do not explain y: more steps" in consistency(own, x).sentence
+    assert "somewhat farther from y than its noise" in consistency(own, torch.full_like(x, 0.13)).sentence
+    near = torch.full_like(x, 0.01)
+    assert not consistency(own, near).ok and "the noise was said too large" in consistency(own, near).sentence
+    assumed = consistency(own, near, assumed=True)
+    assert assumed.ok and "the noise of 0.2 that was assumed: no fault" in assumed.sentence
+
+
+def test_noise_is_assumed_where_nobody_said_it_and_none_was_added(run, picture):
+    assert (
+        given(run, picture, operator="half=left").assumed and given(run, np.zeros((1, 2, 2), np.uint8), super=4).assumed
+    )
+    assert not given(run, picture, super=4).assumed  # simulated with that very noise
+    assert not given(run, picture, operator="half=left", noise=0.02).assumed
+
+
+def test_y_that_cannot_be_read_is_said_without_advice_to_unpickle(run, tmp_path: Path):
+    (tmp_path / "y.npy").write_text("0.1 0.2")
+    (tmp_path / "y.npz").write_text("0.1 0.2")
+    for name in ("y.npy", "y.npz"):
+        with pytest.raises(UserError, match=r"cannot be read as numbers\. It should be a \.npy") as told:
+            given(run, None, y=tmp_path / name, super=4)
+        assert "pickle" not in str(told.value)
+    with pytest.raises(UserError, match=r"none\.npy does not exist"):
+        given(run, None, y="none.npy", super=4)

@@ -17,6 +17,9 @@ import scorefield
 from scorefield import GaussianMixture
 from scorefield.belief import Moments
 from scorefield.errors import UserError
+from scorefield.operators.names import operator
+from scorefield.runs.measured import given_of
+from scorefield.runs.restoring import affordable
 
 COV = torch.tensor([[1.0, 0.6], [0.6, 0.7]])
 
@@ -87,6 +90,20 @@ def test_what_cannot_be_calibrated_is_said(exact, finished: Path):
         exact.calibrate(operator=lambda x: x.abs()[:, :1], method="ddnm")
 
 
+def test_what_a_method_lacks_is_said_before_truths_are_drawn(exact, monkeypatch: pytest.MonkeyPatch):
+    """Drawing truths takes minutes; here it raises."""
+    from scorefield.runs import calibrating
+
+    monkeypatch.setattr(calibrating, "TRUTHS", {})
+    for words, how in (
+        ("dps needs", {"noise": 0, "method": "dps"}),
+        ("mmps needs", {"operator": torch.round, "method": "mmps"}),
+        ("dps has no particles", {"method": "dps", "particles": 8}),
+    ):
+        with pytest.raises(UserError, match=words):
+            exact.calibrate(**{"operator": half} | how)
+
+
 @pytest.fixture(scope="module")
 def digits(finished_digits: Path) -> Any:
     return scorefield.load(finished_digits / "digits")
@@ -101,13 +118,13 @@ def test_restoring_writes_everything(digits, picture, tmp_path: Path):
     folder = made.save(tmp_path / "edited")
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert files == {
-        *(f"draws/00{i}.png" for i in range(3)),
+        *(f"draws/00{i}.png" for i in (1, 2, 3)),  # as they are called in the overview
         *("mean.png", "deviation.png", "overview.png", "draws.npz", "result.json", "report.html"),
     }
     stored = np.load(folder / "draws.npz")
     assert stored["x"].shape == (3, 1, 8, 8) and stored["deviation"].shape == (1, 8, 8)
     np.testing.assert_allclose(stored["deviation"], stored["x"].astype(float).std(0, ddof=1), atol=1e-3)
-    with Image.open(folder / "draws" / "001.png") as drawn:
+    with Image.open(folder / "draws" / "002.png") as drawn:
         assert np.array_equal(np.asarray(drawn), stored["x"][1, 0])
     page = (folder / "report.html").read_text()
     assert "χ²/M" in page and "data:image" in page and "http://" not in page
@@ -123,6 +140,28 @@ def test_particles_tell_their_weight(digits, picture):
     assert made.log_evidence is not None and math.isfinite(made.log_evidence)
     told = dict(made.facts)
     assert "of 4 particles" in told["ESS"] and "nats" in told["evidence"] and "away from it" in told["truth"]
+
+
+@pytest.mark.parametrize(
+    ("word", "noise", "method"),
+    [
+        ("hdr=2", "0.05", "tds-likelihood"),
+        ("hdr=2", "0", "mmps"),
+        ("hdr=0.9", "0.05", "mmps"),
+        ("phase=2", "0.05", "mmps"),
+        ("jpeg=10", "0.05", "mmps"),
+        ("blur=1", "poisson:30", "dps"),
+        ("half=left", "0.05", "mmps"),
+    ],
+)
+def test_auto_takes_particles_where_pictures_are_clipped(digits, word: str, noise: str, method: str):
+    """A linear model of a clipped pixel says nothing; "hdr=0.9" clips nothing in [−1, 1]."""
+    measured = given_of(digits, None, np.zeros(_measured(word), np.float32), None, 0, noise, {"operator": word})
+    assert affordable(digits, measured.measurement, "auto", None)[0] == method
+
+
+def _measured(word: str) -> tuple[int, ...]:
+    return tuple(operator(word, (1, 8, 8)).measured)
 
 
 def test_one_class_is_told_to_the_model(digits, picture):

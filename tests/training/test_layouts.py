@@ -67,3 +67,13 @@ def test_channels_last_on_a_cpu_is_for_images_and_signals_with_work_in_them() ->
     chosen = lambda event: choose(Settings(steps=1), torch.device("cpu"), event).channels_last  # noqa: E731
     shapes = {(3, 32, 32): True, (1, 28, 28): True, (1, 1024): True, (1, 8, 8): False, (1, 64): False, (2,): False}
     assert {event: chosen(event) for event in shapes} == shapes
+
+
+def test_weights_of_five_dimensions_stay_as_they_are() -> None:
+    """A Fourier layer's or a voxel convolution's, in a network of images."""
+    net = torch.nn.Module()
+    net.kernel, net.waves = (torch.nn.Parameter(torch.randn(shape)) for shape in ((4, 3, 3, 3), (2, 2, 4, 4, 2)))
+    before = [held.detach().clone() for held in net.parameters()]
+    choose(Settings(steps=1, channels_last=True), torch.device("cpu"), (3, 8, 8)).prepare(net)
+    assert net.kernel.is_contiguous(memory_format=torch.channels_last) and net.waves.is_contiguous()
+    assert all(torch.equal(*pair) for pair in zip(before, net.parameters(), strict=True))

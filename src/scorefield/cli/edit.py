@@ -45,7 +45,8 @@ def run(request: Request, console: Console) -> Outcome:
     if len(request.targets) < 2 and options["y"] is None:
         raise UserError(f"edit needs what to edit after the run. For example: {request.command.examples[0][1]}")
     given = request.targets[1] if len(request.targets) > 1 else None
-    new_file(options["out"], tuple(dict.fromkeys(ending for row in SHOWN.values() for ending in row.endings)))
+    every = (".npz", *(ending for row in SHOWN.values() for ending in row.endings))  # what any run can write, first
+    new_file(options["out"], tuple(dict.fromkeys(every)))
     from scorefield.runs import load
 
     loaded = load(word, runs=options["runs"], device=options["device"], ema=options["ema"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,14 +17,14 @@ from ..errors import UserError
 from .strength import Interval, Scale, check_interval, strength
 
 LogLikelihood = Callable[[Tensor, Tensor, Any], Tensor]  # (x_t, t, belief) ↦ (B,) nats
-NOISIEST = 5.0  # guidance looks at x_t as if σ/α were at most e⁵ = 148: beyond, α is too small to divide by
+NOISIEST = 148.0  # guidance looks at x_t as if σ/α were at most so large: beyond, α is too small to divide by
 
 
-class View(NamedTuple):
-    """What guidance differentiates: x_t (B, *D), a leaf; its time; and the belief about it, a graph over x_t."""
+@dataclass(eq=False)
+class Leaf:
+    """What gradients are taken of: x_t (B, *D), a leaf, and the belief about it, a graph over x_t."""
 
     x: Tensor
-    t: Tensor
     belief: Moments
 
     @property
@@ -43,43 +44,62 @@ class View(NamedTuple):
         (grad,) = torch.autograd.grad(outputs, self.x, weights, retain_graph=more, allow_unused=True)
         return torch.zeros_like(self.x) if grad is None else grad
 
-    def settled(self, shift: Tensor | float = 0.0) -> Moments:
+    def settled(self, shift: Tensor | None = None) -> Moments:
         """The belief without its graph, its mean moved by ``shift`` (B, *D)."""
-        belief = self.belief
-        var = belief.var if belief.var is None else belief.var.detach()
-        return Moments(belief.mean.detach() + shift, var)
+        mean, var = self.belief.mean.detach(), self.belief.var
+        return Moments(mean if shift is None else mean + shift, None if var is None else var.detach())
 
 
-@contextmanager
-def differentiable() -> Iterator[None]:
+@dataclass(eq=False)
+class View(Leaf):
+    """What guidance of beliefs differentiates: a leaf with its time t, its σ and its level σ/α, () or (B,)."""
+
+    t: Tensor
+    sigma: Tensor
+    level: Tensor
+
+    @property
+    def gain(self) -> Tensor:
+        """σ²/α, ready to multiply x: by Tweedie's formula what a change of the score does to x̂₀."""
+        return like(self.sigma * self.level, self.x)
+
+
+def differentiable() -> AbstractContextManager[Any]:
     """Gradients are on, also inside ``sample``, which turns them off, and inside ``torch.inference_mode``."""
-    with torch.inference_mode(False), torch.enable_grad():
-        yield
+    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else torch.enable_grad()
 
 
-def view(inner: Denoiser, x: Tensor, t: Tensor, asker: Any, **cond: Any) -> View:
+def leaf(inner: Denoiser, x: Tensor, t: Tensor, asker: Any, **cond: Any) -> Leaf:
     """Evaluate ``inner`` at x (B, *D) and t, () or (B,), as a graph over x. Call it within ``differentiable``.
 
-    x is float32 at least, since gradients in half precision vanish. Where σ/α > e^``NOISIEST`` (at t = 1 many schedules
-    have no signal at all) x is looked at as if it had that level: there x̂₀ hardly depends on x_t, and Tweedie's factor
-    σ²/α would be infinite. Raises UserError where the process is not Gaussian, or inner has no gradient.
+    x is float32 at least, since gradients in half precision vanish. Raises UserError where inner has no gradient.
     """
-    process = inner.process
-    need(process, asker, "log_ratio", "scales", "tilt", "time")
-    t = as_time(t)
-    x = x.clone().detach().to(torch.promote_types(x.dtype, torch.float32))
-    clock = process.log_ratio(t)
-    if (clock < -NOISIEST).any():
-        nearer = torch.where(clock < -NOISIEST, process.time(clock.clamp_min(-NOISIEST)), t)
-        x, t = like(process.schedule(nearer).sigma / process.schedule(t).sigma, x) * x, nearer
-    x = x.requires_grad_()
+    x = (x.clone() if x.is_inference() else x.detach()).to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()
     belief = inner(x, t, **cond)
     if not belief.mean.requires_grad:
         raise UserError(
             f"{type(asker).__name__} needs the gradient of the denoiser, and {type(inner).__name__} gives beliefs that "
             "have none. Put guidance that differentiates innermost, and only once."
         )
-    return View(x, t, belief)
+    return Leaf(x, belief)
+
+
+def view(inner: Denoiser, x: Tensor, t: Tensor, asker: Any, **cond: Any) -> View:
+    """A ``leaf`` that knows its noise. Where σ/α > ``NOISIEST`` (at t = 1 many schedules have no signal at all) x is
+    looked at as if it had that level: there x̂₀ hardly depends on x_t, and Tweedie's factor σ²/α would be infinite.
+    Raises UserError as ``leaf``, and where the process is not Gaussian.
+    """
+    process = inner.process
+    need(process, asker, "schedule", "tilt", "time")
+    t = as_time(t)
+    alpha, sigma = process.schedule(t)
+    level = sigma / alpha
+    if (beyond := level > NOISIEST).any():
+        t = torch.where(beyond, process.time(as_time(-math.log(NOISIEST))), t)
+        alpha, nearer = process.schedule(t)
+        x, sigma, level = like(nearer / sigma, x) * x, nearer, nearer / alpha
+    seen = leaf(inner, x, t, asker, **cond)
+    return View(seen.x, seen.belief, t, sigma, level)
 
 
 @dataclass(frozen=True)
@@ -115,7 +135,7 @@ class Tilted:
             return self.inner(x, t, **cond)
         with differentiable():
             seen = view(self.inner, x, t, self, **cond)
-            log_likelihood = self.log_likelihood(*seen)
+            log_likelihood = self.log_likelihood(seen.x, seen.t, seen.belief)
             if log_likelihood.shape != (len(x),):
                 raise UserError(
                     f"a log-likelihood gives one number an example, ({len(x)},), got {tuple(log_likelihood.shape)}. "

@@ -105,15 +105,12 @@ def check_linear(operator: Any, rng: Rng) -> None:
         raise UserError(f"the adjoint of {name_of(operator)} is none: ⟨A u, v⟩ differs from ⟨u, Aᵀ v⟩.")
 
 
-def cg(
-    apply: Callable[[Tensor], Tensor], b: Tensor, iterations: int = 50, tol: float = 1e-6, least: float = 0.0
-) -> Tensor:
+def cg(apply: Callable[[Tensor], Tensor], b: Tensor, iterations: int = 50, tol: float = 1e-6) -> Tensor:
     """Solve S v = b example by example without a matrix: conjugate gradients (Hestenes & Stiefel 1952).
 
     ``apply`` v ↦ S v is linear, symmetric and positive on (B, *M); b (B, *M). An example stops after ``iterations`` or
-    when its residual is below ``tol`` ‖b‖, whatever the others do; it also stops where S turns out to have less than
-    ``least``, which its eigenvalues are known to have (a learned Jacobian), with what it has. From v = 0, so one
-    iteration is a step along b.
+    when its residual is below ``tol`` ‖b‖, whatever the others do; it also stops where S turns out not to be positive,
+    with what it has. From v = 0, so one iteration is a step along b.
     """
     v, residual, direction = torch.zeros_like(b), b, b
     square = _inner(residual, residual)
@@ -124,7 +121,7 @@ def cg(
             break
         image = apply(direction)
         curvature = _inner(direction, image)
-        going = going & (curvature > 0) & (curvature >= least * _inner(direction, direction))
+        going = going & (curvature > 0)
         length = torch.where(going, square / torch.where(curvature > 0, curvature, 1.0), 0.0)
         v = v + length * direction
         residual = residual - length * image

@@ -70,15 +70,20 @@ def _share(event: Event, share: float) -> Compressed:
     return Compressed(event, max(1, round(share * size)))
 
 
+def _straight(build: Callable[..., Any]) -> Callable[[Event, int], Any]:
+    """The straight-through form: on a command line, one that no method could use would be of no use."""
+    return lambda event, value: build(event, value, straight_through=True)
+
+
 def load(event: Event, value: str) -> Any:
     """``file.py:A`` → the operator ``A`` of that file, or ``Function(A, event)`` where A is a plain function. The file
     is run. Raises UserError for a file without such a name, for another event, and for a false claim to be linear."""
     path, _, name = value.rpartition(":")
     if not path or not Path(path).is_file():
-        raise UserError(f"operator={value}: write FILE.py:NAME with a file that exists.")
+        raise UserError("write FILE.py:NAME with a file that exists.")
     spec = importlib.util.spec_from_file_location("scorefield_operator", path)
     if spec is None or spec.loader is None:
-        raise UserError(f"operator={value}: '{path}' is no Python file.")
+        raise UserError(f"'{path}' is no Python file.")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if name not in vars(module):
@@ -107,8 +112,8 @@ OPERATORS: dict[str, Name] = {
     "fourier": Name(Numbers(Fourier.lines), "ACCELERATION", "from some columns of the Fourier transform (MRI)"),
     "radon": Name(Numbers(Radon.views, whole=True), "ANGLES", "from projections (CT)"),
     "compressed": Name(Numbers(_share), "SHARE", "from few random combinations of all pixels"),
-    "jpeg": Name(Numbers(Jpeg, whole=True), "QUALITY", "undo JPEG compression"),
-    "levels": Name(Numbers(Quantise, whole=True), "LEVELS", "undo rounding to so few levels"),
+    "jpeg": Name(Numbers(_straight(Jpeg), whole=True), "QUALITY", "undo JPEG compression"),
+    "levels": Name(Numbers(_straight(Quantise), whole=True), "LEVELS", "undo rounding to so few levels"),
     "hdr": Name(Numbers(HighDynamicRange), "SCALE", "undo overexposure"),
     "phase": Name(Numbers(PhaseRetrieval), "OVERSAMPLE", "from the moduli of the Fourier transform"),
     "operator": Name(load, "FILE.py:NAME", "your own operator, or function of a batch"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -146,5 +147,29 @@ class PhaseRetrieval(Composes):
 
 def _through(f: Callable[[Tensor], Tensor], x: Tensor, straight: bool) -> Tensor:
     """f(x), with the gradient of the identity where that was asked for, else none."""
-    y = f(x.detach())
-    return y + (x - x.detach()) if straight else y
+    found: Any = _Straight.apply if straight else _plain
+    return found(x, f)
+
+
+def _plain(x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
+    return f(x.detach())
+
+
+class _Straight(torch.autograd.Function):
+    """f with the derivative of the identity, backward and forward: MMPS asks for both."""
+
+    @staticmethod
+    def forward(x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
+        return f(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Nothing is kept: the derivative is the same everywhere."""
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
+        return slopes[0], None
+
+    @staticmethod
+    def jvp(ctx: Any, *directions: Tensor) -> Tensor:
+        return directions[0].clone()

@@ -113,7 +113,7 @@ class Kept:
 
 def expect(operator: Any, shape: tuple[int, ...], x: Tensor) -> Tensor:
     """x itself, once it is (B, *shape). Raises UserError with both shapes."""
-    if tuple(x.shape[1:]) != tuple(shape) or x.ndim == 0:
+    if x.shape[1:] != tuple(shape) or x.ndim == 0:
         wanted = ", ".join(map(str, ("B", *shape)))
         raise UserError(f"{name_of(operator)} takes a batch of shape ({wanted}), got {tuple(x.shape)}.")
     return x

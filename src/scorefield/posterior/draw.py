@@ -88,8 +88,7 @@ def draw(
     name = chosen(measurement) if method == "auto" else method
     row = named(name)
     row.check(name, measurement)
-    if row.twist is None and particles is not None:
-        raise UserError(f"the method {name} has no particles. Those that do: {', '.join(_with_particles())}.")
+    check_particles(name, particles)
     how = _walked if row.twist is None else _weighed
     return how(
         _Asked(
@@ -132,6 +131,12 @@ def _suits(row: Method, measurement: Measurement) -> bool:
     except UserError:
         return False
     return True
+
+
+def check_particles(name: str, particles: int | None) -> None:
+    """Raise UserError for a number of particles where the method has none."""
+    if METHODS[name].twist is None and particles is not None:
+        raise UserError(f"the method {name} has no particles. Those that do: {', '.join(_with_particles())}.")
 
 
 def _with_particles() -> list[str]:

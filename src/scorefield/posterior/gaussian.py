@@ -19,7 +19,10 @@ from ..operators import cg
 from .conditioned import Conditioned
 from .requirements import require, std_of
 from .spread import Spread
-from .tangent import FULL, full_solve, tangent
+from .tangent import FULL, full_solve, projected_solve, tangent
+
+CHEAP = 16  # numbers in y up to which MMPS pays a backward pass for each
+DIRECTIONS = 5  # of y that it hears where there are more
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,21 +45,15 @@ class PiGDM(Conditioned):
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         with differentiable():
             seen = view(self.inner, x, t, self, **cond)
-            level2 = (-2 * self.process.log_ratio(seen.t)).exp()
+            level2 = seen.level**2
             spread = self.variance * level2 / (self.variance + level2)
             residual = self.measurement.residual(seen.mean.detach())
-            return moved(self.process, seen, self._solved(residual, spread))
+            return moved(seen, self._solved(residual, spread))
 
 
-def moved(process: Any, seen: View, weights: Tensor) -> Moments:
+def moved(seen: View, weights: Tensor) -> Moments:
     """x̂₀ + (σ²/α) Jᵀ weights, weights (B, *D)."""
-    return seen.settled(_gain(process, seen) * seen.pull(seen.mean, weights))
-
-
-def _gain(process: Any, seen: View) -> Tensor:
-    """σ²/α, ready to multiply x."""
-    alpha, sigma = process.scales(seen.t, seen.x)
-    return sigma**2 / alpha
+    return seen.settled(seen.gain * seen.pull(seen.mean, weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +61,14 @@ class MMPS(Conditioned):
     """Moment matching: C = (σ²/α) ∂x̂₀/∂x_t, the covariance that the denoiser itself implies (Rozet et al. 2024, eq.
     18–20; with all of C also the TMPD of Boys et al. 2023).
 
-    **Exact for Gaussian priors** when the system is solved in full, which happens where y has at most 64 numbers
-    (``iterations`` None): M backward passes an evaluation. Else ``iterations`` of conjugate gradients, 5 by default and
-    one in the paper, each a backward pass, and one more. On priors of many modes the spread is right and the masses of
-    the modes are not; ``smc`` mends that. An operator that is not linear is linearised at x̂₀. std may be 0.
+    **Exact for Gaussian priors** when the system is solved in full, which happens where y has at most 16 numbers
+    (``iterations`` None): M backward passes an evaluation. Else as many directions of y as ``iterations`` says, 5 by
+    default and one in the paper, are heard (``projected_solve``), each a backward pass: of a Gaussian prior these are
+    conjugate gradients, exact with M of them. On priors of many modes the spread is right and the masses of the modes
+    are not; ``smc`` mends that. An operator that is not linear is linearised at x̂₀. std may be 0.
 
-    Networks have no symmetric Jacobian: the full solve takes the symmetric and positive part, conjugate gradients stop
-    where C is not positive. Raises UserError for iterations < 1, noise that is not Gaussian, operators
-    without gradient.
+    Networks have no symmetric Jacobian, so both take the symmetric and positive part of C. Raises UserError for
+    iterations < 1, noise that is not Gaussian, operators without gradient.
     """
 
     iterations: int | None = None
@@ -86,15 +83,10 @@ class MMPS(Conditioned):
             seen = view(self.inner, x, t, self, **cond)
             mean = seen.mean.detach()
             near, residual = tangent(self.measurement.operator, mean), self.measurement.residual(mean)
-            if self.iterations is None and near.dim <= FULL:
-                return seen.settled(full_solve(self.process, seen, near, residual, std_of(self.measurement)).shift)
-            gain, var = _gain(self.process, seen), std_of(self.measurement) ** 2
-
-            def covariance(v: Tensor) -> Tensor:
-                return var * v + near.forward(gain * seen.pull(seen.mean, near.back(v), more=True))
-
-            solved = cg(covariance, residual, self.iterations or 5, least=0.999 * var)
-            return moved(self.process, seen, near.back(solved))
+            std, count = std_of(self.measurement), min(near.dim, self.iterations or DIRECTIONS)
+            if self.iterations is None and near.dim <= CHEAP:
+                return seen.settled(full_solve(seen, near, residual, std).shift)
+            return seen.settled(projected_solve(seen, near, residual, std, count))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,11 +112,10 @@ class TMPD(Conditioned):
             mean = seen.mean.detach()
             near, residual = tangent(self.measurement.operator, mean), self.measurement.residual(mean)
             if self.rows is False or (self.rows is None and near.dim <= FULL):
-                return seen.settled(full_solve(self.process, seen, near, residual, std).shift)
-            ones = near.back(torch.ones_like(residual))
-            gain = _gain(self.process, seen)
+                return seen.settled(full_solve(seen, near, residual, std).shift)
+            ones, gain = near.back(torch.ones_like(residual)), seen.gain
             sums = near.forward(gain * seen.pull(seen.mean, ones, more=True))
-            var = (sums.clamp_min(0) + std**2).clamp_min(torch.finfo(sums.dtype).tiny ** 0.5)
+            var = sums.clamp_min(0) + max(std**2, torch.finfo(sums.dtype).tiny ** 0.5)
             shift = gain * seen.pull(seen.mean, near.back(residual / var))
             return seen.settled(like(nearest(near.forward(shift), residual), shift) * shift)
 
@@ -151,8 +142,7 @@ class OptimalCovariance(Conditioned):
             seen = view(self.inner, x, t, self, **cond)
             residual = self.measurement.residual(seen.mean.detach())
             if self.spread is not None:
-                level = (-self.process.log_ratio(seen.t)).exp()
-                return moved(self.process, seen, self._solved(residual, self.spread(level)))
+                return moved(seen, self._solved(residual, self.spread(seen.level)))
             var = seen.settled().var
             if var is None:
                 raise UserError(
@@ -162,14 +152,15 @@ class OptimalCovariance(Conditioned):
             operator, noise = self.measurement.operator, std_of(self.measurement) ** 2
             var = var.expand_as(seen.x)
             solved = cg(lambda v: noise * v + operator(var * operator.adjoint(v)), residual)
-            return moved(self.process, seen, operator.adjoint(solved))
+            return moved(seen, operator.adjoint(solved))
 
 
 def nearest(change: Tensor, residual: Tensor) -> Tensor:
     """The share of a shift that may be taken, (B,) in [0, 1]: not beyond the place on its line where A x is nearest to
     y. ``change`` (B, *M) is what the shift does to A x."""
-    along, square = ((change * other).flatten(1).sum(1) for other in (residual, change))
-    return torch.where(square > 0, along / torch.where(square > 0, square, 1.0), 1.0).clamp(0, 1)
+    change = change.flatten(1)
+    along, square = torch.linalg.vecdot(change, residual.flatten(1)), torch.linalg.vecdot(change, change)
+    return (along / square.clamp_min(torch.finfo(square.dtype).tiny)).clamp(0, 1)
 
 
 def check_variance(variance: float) -> None:

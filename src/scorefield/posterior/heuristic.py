@@ -76,16 +76,14 @@ class ScoreALD(Conditioned):
 
 
 def heard(process: Any, x: Tensor, t: Tensor, shift: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """``shift`` of (x_t/α, s²), and 0 for examples with s = σ/α above e^``NOISIEST``, where x_t/α is nothing but
+    """``shift`` of (x_t/α, s²), and 0 for examples with s = σ/α above ``NOISIEST``, where x_t/α is nothing but
     noise."""
-    clock = process.log_ratio(as_time(t))
-    low = clock >= -NOISIEST
+    alpha, sigma = process.schedule(as_time(t))
+    low = sigma <= NOISIEST * alpha
     if not low.any():
         return torch.zeros_like(x)
-    clock = clock.clamp_min(-NOISIEST)
-    alpha = process.scales(t, x).alpha
-    estimate = x / torch.where(alpha > 0, alpha, 1.0)
-    moved = shift(estimate, (-2 * clock).exp())
+    alpha = torch.where(low, alpha, 1.0)
+    moved = shift(x / like(alpha, x), (sigma / alpha) ** 2)
     return moved if low.all() else torch.where(like(low, x).bool(), moved, 0.0)
 
 
@@ -118,4 +116,4 @@ class Steered(Conditioned):
         with differentiable():
             seen = view(self.inner, x, t, self, **cond)
             loss = 0.5 * self.measurement.residual(seen.mean).square().flatten(1).sum(1)
-            return seen.settled(-self.scale * self.process.scales(seen.t, seen.x).sigma * seen.pull(loss))
+            return seen.settled(-self.scale * like(seen.sigma, seen.x) * seen.pull(loss))

@@ -20,9 +20,7 @@ from .requirements import require, std_of
 LIMIT = 5.0
 
 
-def follow(
-    process: Any, seen: View, log_likelihood: Callable[[Tensor], Tensor], limit: float, through: bool = True
-) -> Moments:
+def follow(seen: View, log_likelihood: Callable[[Tensor], Tensor], limit: float, through: bool = True) -> Moments:
     """x̂₀ + u (σ²/α) ∇_{x_t} ℓ(x̂₀), ℓ (B, *D) → (B,): Bayes' rule with u = 1, where p(y | x_t) is taken for ℓ(x̂₀).
 
     Where the noise of y is small against what x₀ may still be, that goes c > 1 times beyond the place where ℓ is
@@ -32,15 +30,14 @@ def follow(
     secant, without another evaluation, and exact for Gaussian noise and linear operators. ``limit`` ∞ is u = 1. Without
     ``through`` the gradient does not pass the network: (σ²/α²) ∇ℓ at x̂₀.
     """
-    alpha, sigma = process.scales(seen.t, seen.x)
-    slope = _gradient(log_likelihood, seen.mean)
-    shift = sigma**2 / alpha * seen.pull(seen.mean, slope) if through else (sigma / alpha) ** 2 * slope
+    slope, level2 = _gradient(log_likelihood, seen.mean), seen.level**2
+    shift = seen.gain * seen.pull(seen.mean, slope) if through else like(level2, slope) * slope
     if limit == math.inf:
         return seen.settled(shift)
     rise = _inner(slope, shift)
     bend = rise - _inner(_gradient(log_likelihood, seen.mean + shift), shift)
     beyond = torch.where((rise > 0) & (bend > 0), bend / torch.where(rise > 0, rise, 1.0), 0.0)
-    level2 = ((sigma / alpha) ** 2).flatten().to(beyond)
+    level2 = level2.to(beyond)
     share = 1 / (1 + beyond / (1 + (limit - 1) * level2 / (1 + level2)))
     return seen.settled(like(share, shift) * shift)
 
@@ -82,7 +79,7 @@ class DPS(Conditioned):
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         with differentiable():
             seen = view(self.inner, x, t, self, **cond)
-            return follow(self.process, seen, self.measurement.log_likelihood, self.limit)
+            return follow(seen, self.measurement.log_likelihood, self.limit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +106,9 @@ class SDA(Conditioned):
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Moments:
         with differentiable():
             seen = view(self.inner, x, t, self, **cond)
-            level = (-self.process.log_ratio(seen.t)).exp().to(x.device)
-            var = std_of(self.measurement) ** 2 + self.gamma * level**2
+            var = std_of(self.measurement) ** 2 + self.gamma * seen.level.to(x.device) ** 2
 
             def log_likelihood(mean: Tensor) -> Tensor:
                 return -0.5 * self.measurement.residual(mean).square().flatten(1).sum(1) / var.to(mean)
 
-            return follow(self.process, seen, log_likelihood, self.limit, through=not self.detach)
+            return follow(seen, log_likelihood, self.limit, through=not self.detach)

@@ -93,7 +93,7 @@ METHODS: dict[str, Method] = {
     "mmps": Method(GAUSSIAN, "the model's own covariance decides how far to trust y", SMOOTH, guiding(MMPS)),
     "mmps-1": Method(
         HEURISTIC,
-        "mmps with one iteration, as published: two backward passes",
+        "mmps with one direction of y, as published: one backward pass",
         SMOOTH,
         guiding(lambda d, m: MMPS(d, m, 1)),
     ),

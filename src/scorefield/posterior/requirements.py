@@ -21,12 +21,12 @@ NEEDS: dict[str, tuple[Callable[[Measurement], bool], str]] = {  # need: whether
     ),
     "differentiable": (
         lambda m: m.operator.differentiable,
-        "an operator that can be differentiated, and {operator} cannot. Ask for its straight-through form, or use a "
-        "method without gradients",
+        "an operator that can be differentiated, and {operator} cannot. Write it with torch functions that have a "
+        "gradient, or ask for a straight-through form",
     ),
     "gaussian noise": (
         lambda m: m.noise.gaussian,
-        "Gaussian noise, and this measurement has {noise}. Use dps or tds, which take any likelihood",
+        "Gaussian noise, and this measurement has {noise}. Use dps or tds-likelihood, which take any likelihood",
     ),
     "noise > 0": (
         _positive,

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..belief import Moments
 from ..core import Denoiser, Rng, Solver, like, need
 from ..errors import UserError
-from ..guidance.tilted import View, differentiable, view
+from ..guidance.tilted import Leaf, differentiable, leaf
 from ..operators import Measurement, pinv
 from ..solvers import Ancestral, tabulate
 from .gaussian import check_variance
@@ -30,7 +30,7 @@ class Watched:
     """A denoiser that, when first asked in a step, also keeps ``of`` what it then sees."""
 
     inner: Denoiser
-    of: Callable[[View], Tensor]
+    of: Callable[[Leaf], Tensor]
     asker: Any
     kept: list[Tensor] = field(default_factory=list)
 
@@ -43,7 +43,7 @@ class Watched:
         if self.kept:
             return self.inner(x, t, **cond)
         with differentiable():
-            seen = view(self.inner, x, t, self.asker, **cond)
+            seen = leaf(self.inner, x, t, self.asker, **cond)
             self.kept.append(self.of(seen).detach())
         return seen.settled()
 
@@ -114,6 +114,14 @@ def _shifted(
     return x - method.zeta * watched.kept[0].to(x), memory
 
 
+class Pulls(NamedTuple):
+    """The solver inside on its way, and of each step y − A x̂₀ ↦ what Jᵀ is applied to."""
+
+    inner: Inner
+    weighed: list[Callable[[Tensor], Tensor]]
+    done: int
+
+
 @dataclass(frozen=True, eq=False)
 class PublishedPiGDM:
     """ΠGDM with the weight of the authors' code: x_s ← step + α_s α_t Jᵀ Aᵀ(A Aᵀ + (std²/r²) I)⁻¹(y − A x̂₀), r² =
@@ -133,27 +141,22 @@ class PublishedPiGDM:
         require(self.measurement, self, "linear", "gaussian noise")
         check_variance(self.variance)
 
-    @cached_property
-    def _solved(self) -> Isotropic:
-        return Isotropic(self.measurement.operator, std_of(self.measurement))
-
-    def init(self, process: Any, times: Tensor) -> Inner:
-        need(process, self, "schedule", "scales", "tilt", "time")
-        return Inner.begun(self.inner, process, times)
+    def init(self, process: Any, times: Tensor) -> Pulls:
+        need(process, self, "schedule", "tilt", "time")
+        alpha, sigma = process.schedule(times)
+        spread = (self.variance * sigma**2 / (self.variance * alpha**2 + sigma**2))[:-1]
+        solved = Isotropic(self.measurement.operator, std_of(self.measurement))
+        weighed = solved.times(spread, spread * alpha[1:] * alpha[:-1])
+        return Pulls(Inner.begun(self.inner, process, times), weighed, 0)
 
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Inner, rng: Rng
-    ) -> tuple[Tensor, Inner]:
-        (a_t, s_t), (a_s, _) = denoiser.process.schedule(t), denoiser.process.schedule(s)
-        spread = self.variance * s_t**2 / (self.variance * a_t**2 + s_t**2)
-
-        def pull(seen: View) -> Tensor:
-            residual = self.measurement.residual(seen.mean.detach())
-            return seen.pull(seen.mean, spread * self._solved(residual, spread))
-
-        watched = Watched(denoiser, pull, self)
-        x, memory = memory.step(watched, x, t, s, rng)
-        return x + a_s * a_t * watched.kept[0].to(x), memory
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, memory: Pulls, rng: Rng
+    ) -> tuple[Tensor, Pulls]:
+        weighed = memory.weighed[memory.done]
+        residual = self.measurement.residual
+        watched = Watched(denoiser, lambda seen: seen.pull(seen.mean, weighed(residual(seen.mean.detach()))), self)
+        x, inner = memory.inner.step(watched, x, t, s, rng)
+        return x + watched.kept[0].to(x), memory._replace(inner=inner, done=memory.done + 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from ..guidance.tilted import View
 from ..operators import Spectrum, cg, dense_spectrum
 
 FULL = 64  # numbers in y up to which matrices M × M are made and solved
+LOST = 100  # units of rounding: a direction of which those before it leave less is none
 SLACK = 1e-3  # how far below 0 a covariance may be, of the variance of the noise, and still pass for positive
 DENSE = 1024  # numbers on either side up to which an unknown SVD is computed
 
@@ -35,7 +38,8 @@ class Tangent(NamedTuple):
 
 
 def tangent(operator: Any, mean: Tensor) -> Tangent:
-    """A' at x̂₀ (B, *D), which is detached. Of an operator that is not linear by automatic differentiation."""
+    """A' at x̂₀ (B, *D), which is detached. Of an operator that is not linear by automatic differentiation: A' by
+    differentiating A'ᵀ v by v, which asks no more of the operator than a backward pass that has a gradient itself."""
     dim = prod(operator.measured)
     if operator.linear:
         return Tangent(operator, operator.adjoint, dim, True)
@@ -46,7 +50,29 @@ def tangent(operator: Any, mean: Tensor) -> Tangent:
     def back(v: Tensor) -> Tensor:
         return torch.autograd.grad(y, leaf, v, retain_graph=True)[0]
 
-    return Tangent(lambda u: torch.func.jvp(operator, (mean.detach(),), (u,))[1], back, dim, False)
+    return Tangent(_forward(operator, y, leaf), back, dim, False)
+
+
+def _forward(operator: Any, y: Tensor, leaf: Tensor) -> Callable[[Tensor], Tensor]:
+    """u ↦ A' u of y (B, *M), a graph over a leaf (B, *D). Raises UserError where torch cannot."""
+    graph: list[tuple[Tensor, Tensor]] = []  # v and A'ᵀ v, made when first needed
+
+    def forward(u: Tensor) -> Tensor:
+        try:
+            if not graph:
+                with torch.enable_grad():
+                    v = torch.zeros_like(y, requires_grad=True)
+                    graph.append((v, torch.autograd.grad(y, leaf, v, create_graph=True)[0]))
+            v, back = graph[0]
+            return torch.autograd.grad(back, v, u, retain_graph=True)[0]
+        except RuntimeError as error:
+            raise UserError(
+                f"this method differentiates the backward pass of {type(operator).__name__}, and torch cannot. Write "
+                "that pass with torch functions and without once_differentiable, or use dps or tds-likelihood, which "
+                "need no more than the pass itself."
+            ) from error
+
+    return forward
 
 
 class Solved(NamedTuple):
@@ -56,18 +82,57 @@ class Solved(NamedTuple):
     log_density: Tensor
 
 
-def full_solve(
-    process: Any, seen: View, near: Tangent, residual: Tensor, std: float, dtype: torch.dtype | None = None
-) -> Solved:
+def full_solve(seen: View, near: Tangent, residual: Tensor, std: float, dtype: torch.dtype | None = None) -> Solved:
     """C Aᵀ (A C Aᵀ + std² I)⁻¹ r and log N(r; 0, A C Aᵀ + std² I), C = (σ²/α) ∂x̂₀/∂x_t, in M backward passes and
     without another: what those gave is combined. Matrices are solved in ``dtype``, by default that of r."""
-    rows, (alpha, sigma) = near.rows(residual), process.scales(seen.t, seen.x)
-    gain, last = sigma**2 / alpha, near.dim - 1
+    rows, gain, last = near.rows(residual), seen.gain, near.dim - 1
     columns = [gain * seen.pull(seen.mean, rows[:, i].expand_as(seen.x), more=i < last) for i in range(near.dim)]
     spread = torch.stack(columns, 1).flatten(2)  # C Aᵀ, (B, M, D)
     matrix, b = ((rows.flatten(2) @ spread.mT), residual.flatten(1))
     solved, log_density = solve_positive(matrix.to(dtype or b.dtype), std, b.to(dtype or b.dtype))
-    return Solved((solved.to(spread)[:, None] @ spread)[:, 0].view_as(seen.x), log_density)
+    return Solved(_combined(solved.to(spread), spread).view_as(seen.x), log_density)
+
+
+def projected_solve(seen: View, near: Tangent, residual: Tensor, std: float, count: int) -> Tensor:
+    """By how much y moves x̂₀ where no more than ``count`` numbers Qᵀy of it are heard: C AᵀQ (Qᵀ(A C Aᵀ + std² I)Q)⁻¹
+    Qᵀr, Q an orthonormal basis of r, A C Aᵀ r, (A C Aᵀ)² r … (Arnoldi 1951). Each is a backward pass.
+
+    Of a covariance that is symmetric and positive it is what as many conjugate gradients give, and with M directions
+    it is ``full_solve``. That of a network is neither: conjugate gradients lose their directions, and what they take
+    for a small variance is answered a hundred times too loud. Here Q stays orthonormal whatever C is, and
+    ``solve_positive`` takes the symmetric and positive part. An example whose directions end earlier has no more of
+    them, whatever the others do.
+    """
+    b, gain, least = residual.flatten(1), seen.gain, LOST * torch.finfo(residual.dtype).eps
+    q, bases, spreads, images = _unit(b), [], [], []
+    for left in reversed(range(count)):
+        spread = gain * seen.pull(seen.mean, near.back(q.view_as(residual)), more=left > 0)
+        image = near.forward(spread).flatten(1)
+        for rows, row in ((bases, q), (spreads, spread.flatten(1)), (images, image)):
+            rows.append(row)
+        basis, rest = torch.stack(bases, 1), image
+        for _ in range(2):  # once leaves rounding, which grows from direction to direction
+            rest = rest - _combined(_along(basis, rest), basis)
+        fresh = rest.norm(dim=1, keepdim=True) > least * image.norm(dim=1, keepdim=True)
+        q = torch.where(fresh, _unit(rest), 0.0)
+    basis, image = torch.stack(bases, 1), torch.stack(images, 1)
+    solved, _ = solve_positive(basis @ image.mT, std, _along(basis, b))
+    return _combined(solved, torch.stack(spreads, 1)).view_as(seen.x)
+
+
+def _unit(rows: Tensor) -> Tensor:
+    """(B, M) of length 1, or 0 where they are 0."""
+    return rows / rows.norm(dim=1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+
+
+def _along(basis: Tensor, rows: Tensor) -> Tensor:
+    """Products (B, k) of rows (B, M) with a basis (B, k, M)."""
+    return (basis @ rows[..., None])[..., 0]
+
+
+def _combined(weights: Tensor, rows: Tensor) -> Tensor:
+    """Σ_k w_k row_k, weights (B, k) and rows (B, k, D) → (B, D)."""
+    return (weights[:, None] @ rows)[:, 0]
 
 
 def solve_positive(matrix: Tensor, std: float, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,11 +176,23 @@ class Isotropic:
 
     def __call__(self, y: Tensor, var: Tensor) -> Tensor:
         """y (B, *M), var () or (B,) → (B, *D)."""
-        var = var.to(y)
+        if self.spectrum is not None:
+            return self._weighed(self._weights(self.spectrum.values.to(y), var.to(y)), y)
+        var = var.to(y).reshape(-1, *[1] * (y.ndim - 1))
+        solved = cg(lambda v: var * self.operator(self.operator.adjoint(v)) + self.std**2 * v, y)
+        return self.operator.adjoint(solved)
+
+    def times(self, var: Tensor, scale: Tensor) -> list[Callable[[Tensor], Tensor]]:
+        """The map of each var (n,), times its scale (n,): what depends on the noise level alone is done beforehand."""
         if self.spectrum is None:
-            var = var.reshape(-1, *[1] * (y.ndim - 1))
-            solved = cg(lambda v: var * self.operator(self.operator.adjoint(v)) + self.std**2 * v, y)
-            return self.operator.adjoint(solved)
-        values = self.spectrum.values.to(y)
-        weights = values / (var.reshape(-1, 1) * values**2 + self.std**2)
-        return self.spectrum.from_v(self.spectrum.filled(weights * self.spectrum.to_u(y)))
+            return [lambda y, v=v, c=c: c * self(y, v) for v, c in zip(var, scale, strict=True)]
+        weights = scale[:, None] * self._weights(self.spectrum.values, var)
+        return [partial(self._weighed, row) for row in weights]
+
+    def _weights(self, values: Tensor, var: Tensor) -> Tensor:
+        """() or (n,) → (1, r) or (n, r)."""
+        return values / (var.reshape(-1, 1) * values**2 + self.std**2)
+
+    def _weighed(self, weights: Tensor, y: Tensor) -> Tensor:
+        assert self.spectrum is not None
+        return self.spectrum.from_v(self.spectrum.filled(weights.to(y) * self.spectrum.to_u(y)))

@@ -47,11 +47,10 @@ class LikelihoodTwist(Guided):
     f: Callable[[Tensor, Tensor, Any], Tensor]
 
     def look(self, denoiser: Denoiser, x: Tensor, t: Tensor, rows: Tensor, cond: dict[str, Any]) -> Look:
-        alpha, sigma = denoiser.process.scales(t, x)
         with differentiable():
             seen = _seen(denoiser, x, t, cond)
-            value = self.f(*seen)
-            shift = sigma**2 / alpha * seen.pull(value)
+            value = self.f(seen.x, t, seen.belief)
+            shift = seen.gain * seen.pull(value)
         return Look(seen.mean.detach(), shift, value.detach().double())
 
     def last(self, x0: Tensor, rows: Tensor) -> Tensor:
@@ -72,12 +71,11 @@ class ProximalTwist(Guided):
     variance: float = 1.0
 
     def look(self, denoiser: Denoiser, x: Tensor, t: Tensor, rows: Tensor, cond: dict[str, Any]) -> Look:
-        (alpha, sigma), var = denoiser.process.scales(t, x), _widened(denoiser.process, t, self.variance)
         with differentiable():
             seen = _seen(denoiser, x, t, cond)
-            mean = seen.mean.detach()
+            mean, var = seen.mean.detach(), _widened(seen, self.variance)
             found = envelope(_row(self.measurement, rows).log_likelihood, mean, var)
-            shift = sigma**2 / alpha * seen.pull(seen.mean, (found.place - mean) / var)
+            shift = seen.gain * seen.pull(seen.mean, (found.place - mean) / var)
         return Look(mean, shift, found.height.double())
 
     def last(self, x0: Tensor, rows: Tensor) -> Tensor:
@@ -101,20 +99,20 @@ class PiGDMTwist(Guided):
         object.__setattr__(self, "spectrum", spectrum_of(self.measurement.operator))
 
     def look(self, denoiser: Denoiser, x: Tensor, t: Tensor, rows: Tensor, cond: dict[str, Any]) -> Look:
-        (alpha, sigma), widened = denoiser.process.scales(t, x), _widened(denoiser.process, t, self.variance)
         with differentiable():
             seen = _seen(denoiser, x, t, cond)
             mean = seen.mean.detach()
             residual = _row(self.measurement, rows).residual(mean)
             along, std = self.spectrum.to_u(residual), deviation(self.measurement)
-            values, square = self.spectrum.values.to(x), along.square()
-            var, dim = std**2 + widened * values**2, prod(self.measurement.operator.measured)
+            values = self.spectrum.values.to(x)
+            var, dim = std**2 + _widened(seen, self.variance) * values**2, prod(self.measurement.operator.measured)
             weights = self.spectrum.from_v(self.spectrum.filled(values / var * along))
-            shift = sigma**2 / alpha * seen.pull(seen.mean, weights)
-        across = (residual.flatten(1).square().sum(1) - square.sum(1)).clamp_min(0) / std**2
-        rest = (dim - self.spectrum.rank) * math.log(std**2) + dim * math.log(2 * math.pi)
-        log_twist = -0.5 * ((square / var).sum(1) + across + var.log().sum() + rest)
-        return Look(mean, shift, log_twist.double())
+            shift = seen.gain * seen.pull(seen.mean, weights)
+        square, free = along.square(), dim - self.spectrum.rank
+        spent = (square / var).sum(1) + (var.log().sum() + free * math.log(std**2) + dim * math.log(2 * math.pi))
+        if free:  # directions of y that A cannot reach are noise alone
+            spent = spent + (residual.flatten(1).square().sum(1) - square.sum(1)).clamp_min(0) / std**2
+        return Look(mean, shift, -0.5 * spent.double())
 
     def last(self, x0: Tensor, rows: Tensor) -> Tensor:
         return _row(self.measurement, rows).log_likelihood(x0).double()
@@ -147,7 +145,7 @@ class MMPSTwist(Guided):
             mean = seen.mean.detach()
             near, residual = tangent(measurement.operator, mean), measurement.residual(mean)
             std, precise = deviation(measurement), torch.float64
-            shift, log_twist = full_solve(denoiser.process, seen, near, residual, std, precise)
+            shift, log_twist = full_solve(seen, near, residual, std, precise)
         return Look(mean, shift, log_twist)
 
     def last(self, x0: Tensor, rows: Tensor) -> Tensor:
@@ -162,14 +160,13 @@ def deviation(measurement: Measurement) -> float:
 
 def _seen(denoiser: Denoiser, x: Tensor, t: Tensor, cond: dict[str, Any]) -> View:
     """The belief as a graph over x_t."""
-    leaf = x.detach().requires_grad_()
-    return View(leaf, t, checked(denoiser(leaf, t, **cond)))
+    x, (alpha, sigma) = x.detach().requires_grad_(), denoiser.process.schedule(t)
+    return View(x, checked(denoiser(x, t, **cond)), t, sigma, sigma / alpha)
 
 
-def _widened(process: Any, t: Tensor, variance: float) -> float:
+def _widened(seen: View, variance: float) -> float:
     """r² = v s²/(v + s²)."""
-    alpha, sigma = process.schedule(t)
-    level2 = ((sigma / alpha) ** 2).item()
+    level2 = seen.level.item() ** 2
     return level2 * variance / (level2 + variance)
 
 

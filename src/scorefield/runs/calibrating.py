@@ -16,10 +16,10 @@ from scorefield.core import Denoiser, Rng
 from scorefield.errors import UserError
 from scorefield.metrics import Calibration, calibration
 from scorefield.operators import Measurement
-from scorefield.posterior.draw import draw
+from scorefield.posterior.draw import check_particles, draw
 from scorefield.posterior.names import METHODS
 from scorefield.runs import env
-from scorefield.runs.measured import noise_of, operator_of
+from scorefield.runs.measured import noise_of, noise_said, operator_of
 from scorefield.runs.restored import squares
 from scorefield.runs.restoring import affordable, checked_method, prior
 from scorefield.runs.sample import Progress, unseen
@@ -40,7 +40,9 @@ HOW = (
     "A true example is drawn, measured, and drawn again given the measurement: its rank among the draws is then "
     "uniform for every number, if the draws are what they should be. The band holds 99 % of the bars of an exact "
     "sampler; a valley in the middle says that draws are too narrow, a hill that they are too wide, a slope that they "
-    "lie to a side."
+    "lie to a side. The numbers are the mean and the mean square (energy) of an example, weighted sums of it by "
+    f"{PROJECTIONS} random weights (projections), and how likely it makes y. p is how probable ranks as uneven as "
+    "these are for an exact sampler; that of the verdict counts all of them and χ², and finds a fault below 0.01."
 )
 
 
@@ -153,12 +155,16 @@ def calibrate(
     checked_method(method)
     made, words = operator_of(run, asked)
     law, note = noise_of(noise)
+    words = f"{words} {noise_said(noise)}"
     denoiser = prior(run, label, guidance)
     tell = progress or unseen
+    blank = Measurement(made, torch.zeros(1, *made.measured), law)
+    name, count = affordable(run, blank, method, particles)
+    METHODS[name].check(name, blank)  # before truths are drawn, which may take minutes
+    check_particles(name, particles)
     true = TRUTHS[truth].draw(run, denoiser, n, seed, batch)
     measured = Measurement.of(true, made, law, Rng.each(Rng.fold(seed, NOISE), range(n)))
     ways = _projections(true, seed)
-    name, count = affordable(run, measured, method, particles)
     how = _together if METHODS[name].walk is not None else _one_by_one
     size = batch or batch_of(run.width, run.device.type)
     drawn, nfe = how(_Asked(denoiser, measured, n, draws, name, steps, seed, size, count, tell))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,13 +37,15 @@ OWN_FAULTS = (  # what the code in a user's file may raise
 @dataclass(frozen=True)
 class Given:
     """A measurement and how it came about: ``words`` as typed, ``truth`` (1, *D) encoded where it is known, ``seen``
-    uint8 (C, H, W) where y can be looked at (RGBA where a part is hidden), ``note`` what to know about it."""
+    uint8 (C, H, W) where y can be looked at (RGBA where a part is hidden), ``note`` what to know about it; the noise of
+    a y that was not simulated is ``assumed`` where nobody said it."""
 
     measurement: Measurement
     words: str
     truth: Tensor | None = None
     seen: Tensor | None = None
     note: str = ""
+    assumed: bool = False
 
 
 def operator_of(run: Run, asked: dict[str, Any]) -> tuple[Any, str]:
@@ -75,6 +78,8 @@ def _one(name: str, value: Any, event: tuple[int, ...]) -> Any:
         return named(word, event)
     try:
         return named(word, event)
+    except UserError:
+        raise
     except OWN_FAULTS as error:  # the code in there is the user's
         raise UserError(f"{word} cannot be used ({type(error).__name__}: {error}).") from error
 
@@ -82,7 +87,7 @@ def _one(name: str, value: Any, event: tuple[int, ...]) -> Any:
 WORDS: dict[str, Callable[[Any], str]] = {  # option → the word of operators.names that it means
     "grey": lambda given: "grey=yes",
     "blur": lambda given: f"kernel={given}" if Path(str(given)).suffix in KERNELS else f"blur={given}",
-    "operator": lambda given: f"operator={given}" if ".py:" in given else given,
+    "operator": lambda given: f"operator={given}" if ".py" in given else given,
 }
 
 
@@ -94,33 +99,42 @@ def noise_of(word: Any) -> tuple[Any, str]:
     return (noise_named(word) if isinstance(word, str | int | float) else word), ""
 
 
+def noise_said(word: Any) -> str:
+    """The noise as one writes it, chosen or not."""
+    return f"noise={NOISE:g}" if word in (None, "auto") else f"noise={word}"
+
+
 def given_of(run: Run, picture: Any, y: Any, taken: str | None, seed: int, noise: Any, asked: dict[str, Any]) -> Given:
     """The measurement that the options mean. ``picture`` is a path, an array or None; ``y`` what was measured, which
     ``picture`` then is the truth of. Raises UserError for what does not fit, saying both shapes."""
     operator, words = operator_of(run, asked)
     law, note = noise_of(noise)
+    all_words = f"{words} {noise_said(noise)}"
     if y is not None:
         truth = None if picture is None else encoded_picture(run, picture, words)
-        return Given(Measurement(operator, _array(y, operator), law), words, truth, None, note)
+        return Given(Measurement(operator, _array(y, operator), law), all_words, truth, None, note, bool(note))
     if picture is None:
         raise UserError("edit needs a picture after the run, or what was measured: y=y.npy.")
     if only_hides(operator):
         x = encoded_picture(run, picture, words)
-        return Given(Measurement(operator, operator(x), law), words, None, _with_holes(run, operator, x), note)
+        known = Measurement(operator, operator(x), law)
+        return Given(known, all_words, None, _with_holes(run, operator, x), note, bool(note))
     pixels = read_picture(picture)
     fits = {"measured": _fits(pixels, tuple(operator.measured)), "clean": _fits(pixels, run.shape)}
-    how = taken if taken not in (None, "auto") else next((name for name in fits if fits[name]), "")
+    order = ("clean", "measured") if operator.measured[0] == 1 and _coloured(pixels) else ("measured", "clean")
+    how = taken if taken not in (None, "auto") else next((name for name in order if fits[name]), "")
     if not fits.get(how):
         raise _strange(picture, pixels, run, operator, words)
     if how == "measured":
         told = f"{_called(picture)} is what was measured"
-        told += " (taken=clean would blur it first)" if fits["clean"] and "blur" in asked and taken != how else ""
+        told += " (taken=clean would measure it first)" if fits["clean"] and taken != how else ""
         raw = _pixels(pixels, operator.measured[0])
-        return Given(Measurement(operator, run.codec.encode(raw), law), words, None, raw[0], _joined(told, note))
+        seen = Measurement(operator, run.codec.encode(raw), law)
+        return Given(seen, all_words, None, raw[0], _joined(told, note), bool(note))
     truth = run.codec.encode(_pixels(pixels, run.shape[0]))
     simulated = Measurement.of(truth, operator, law, Rng(Rng.fold(seed, NOISY)))
     told = f"{_called(picture)} is clean: it was measured first, and what comes back is compared with it"
-    return Given(simulated, words, truth, _looked_at(run, simulated.y), _joined(told, note))
+    return Given(simulated, all_words, truth, _looked_at(run, simulated.y), _joined(told, note))
 
 
 def only_hides(operator: Any) -> bool:
@@ -151,6 +165,12 @@ def _fits(pixels: Image.Image, shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[0] in CHANNELS and pixels.size == (shape[2], shape[1])
 
 
+def _coloured(pixels: Image.Image) -> bool:
+    """Whether it is no grey picture: then it is not what grey=yes gives."""
+    values = np.asarray(pixels.convert("RGB"))
+    return bool((values != values[..., :1]).any())
+
+
 def _pixels(pixels: Image.Image, channels: int) -> Tensor:
     """uint8 (1, C, H, W)."""
     values = np.asarray(pixels.convert(CHANNELS[channels]))
@@ -178,8 +198,10 @@ def _array(y: Any, operator: Any) -> Tensor:
         try:
             loaded: Any = np.load(path)
             values = loaded if isinstance(loaded, np.ndarray) else loaded["y"]
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise UserError(f"y={y} cannot be read ({error}). It should be a .npy, or a .npz that holds y.") from error
+        except FileNotFoundError as error:
+            raise UserError(f"y={y} does not exist. Give a .npy, or a .npz that holds y.") from error
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(f"y={y} cannot be read as numbers. It should be a .npy, or a .npz that holds y.") from error
     array, measured = np.asarray(values), tuple(operator.measured)
     if array.dtype.kind not in "fiu":
         raise UserError(f"{shown} holds {array.dtype}, but real numbers are needed.")

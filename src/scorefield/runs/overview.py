@@ -75,9 +75,9 @@ def _consistency(made: Restored) -> str:
         "A draw of p(x | y) explains y as well as the truth does: its χ² per number of y is 1, give or take what noise "
         "does. Far above, the draws contradict the measurement; far below, they fit its noise."
     )
-    return paragraph(made.consistency.sentence[:1].upper() + made.consistency.sentence[1:] + ".") + paragraph(
-        words, "muted"
-    )
+    said = made.consistency.sentence
+    said = f"{said}." if said.startswith("χ") else f"{said[:1].upper()}{said[1:]}."
+    return paragraph(said) + paragraph(words, "muted")
 
 
 def _cells(made: Restored) -> list[tuple[str, str]]:

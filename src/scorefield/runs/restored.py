@@ -25,47 +25,81 @@ if TYPE_CHECKING:
     from scorefield.runs.measured import Given
 
 LIMIT = 3.0  # standard deviations of the mean beyond which samples do not explain y
+ASTRAY = 3.0  # how many times that a single draw may be off before it is named
+FAR = 2.0  # χ²/M from which on draws are more than somewhat off
 FEW = 10  # effective particles below which weights say little
 
 
 class Consistency(NamedTuple):
     """How well draws explain y: the mean over draws of χ²/M and what it should be, or the residual where there is no
-    noise; ``sentence`` says it."""
+    noise; ``sentence`` says it, and ``each`` is that of every draw."""
 
     value: float
     expected: float
     spread: float  # of the value, for one y
     sentence: str
     ok: bool
+    each: tuple[float, ...]
 
 
 def squares(measurement: Measurement, z: Tensor) -> Tensor:
-    """χ² = Σ ((y − A x)/σ)² of each example, (n, *D) → (n,) float64; with σ = 1 where there is no noise."""
+    """χ² = Σ ((y − A x)/σ)² of each example, (n, *D) → (n,) float64; with σ = 1 where there is no noise. Counts have
+    a σ each, and where few are expected a breath more or less would be many of them: so M Σ (k − λ)² / Σ λ."""
     noise: Any = measurement.noise
     z = z.to(measurement.y)
+    if noise.std is None:
+        rate = noise.rate(measurement.operator(z)).double().flatten(1)
+        counts = (noise.scale * (measurement.y - noise.low)).double().flatten(1)
+        return (counts - rate).square().sum(1) / rate.mean(1)
     residual = measurement.residual(z).double()
-    std = noise.std if noise.std is not None else noise.rate(measurement.operator(z)).sqrt() / noise.scale
-    return (residual / (1.0 if noise.std == 0 else std)).square().flatten(1).sum(1)
+    return (residual / (noise.std or 1.0)).square().flatten(1).sum(1)
 
 
-def consistency(measurement: Measurement, z: Tensor) -> Consistency:
-    """χ² of draws z (n, *D). A draw of p(x | y) and y are a draw of the joint law, so over measurements χ² is that of
-    the noise: M on average, √(2M) wide (Gaussian noise)."""
+def _spread(measurement: Measurement, z: Tensor) -> float:
+    """The deviation of χ²/M over measurements of a truth z (n, *D), from the fourth moment of the noise."""
     noise: Any = measurement.noise
     count = math.prod(measurement.operator.measured)
-    value = float((squares(measurement, z) / count).mean())
+    if noise.std is None:
+        rate = noise.rate(measurement.operator(z.to(measurement.y))).double().flatten(1)
+        return float(((2 * rate.square() + rate).sum(1).sqrt() / rate.sum(1)).mean())
+    return math.sqrt((2 if noise.gaussian else 5) / count)
+
+
+def consistency(measurement: Measurement, z: Tensor, assumed: bool = False) -> Consistency:
+    """χ² of draws z (n, *D). A draw of p(x | y) and y are a draw of the joint law, so over measurements χ² is that of
+    the noise: M on average, √(2M) wide (Gaussian noise). Where the noise was only ``assumed`` y may have less, so draws
+    that are nearer to it are no fault."""
+    noise: Any = measurement.noise
+    count = math.prod(measurement.operator.measured)
+    each = tuple((squares(measurement, z) / count).tolist())
+    value = sum(each) / len(each)
     if noise.std == 0:
         told = f"residual y − A(x): {short(value**0.5)} (root mean square; no noise was said)"
-        return Consistency(value**0.5, 0.0, 0.0, told, True)
-    spread = math.sqrt((2 if noise.gaussian else 5) / count)
+        return Consistency(value**0.5, 0.0, 0.0, told, True, tuple(one**0.5 for one in each))
+    spread = _spread(measurement, z)
     away = (value - 1) / spread
     told = f"χ²/M of y = {value:.2f}, expected 1 ± {spread:.2f} (M = {count:,})"
     reading = "consistent with y and its noise"
     if away > LIMIT:
-        reading = "the draws do not explain y: more steps, another method, or a larger noise"
+        reading = _too_far(each, spread)
     if away < -LIMIT:
         reading = "closer to y than its noise allows: the noise was said too large, or the method fits noise"
-    return Consistency(value, 1.0, spread, f"{told}: {reading}", abs(away) <= LIMIT)
+        if assumed:
+            reading = f"closer to y than the noise of {noise.std:g} that was assumed: no fault where y has less"
+    return Consistency(value, 1.0, spread, f"{told}: {reading}", away <= LIMIT and (assumed or away >= -LIMIT), each)
+
+
+def _too_far(each: tuple[float, ...], spread: float) -> str:
+    """What to say of draws whose mean χ²/M is too large: whether a few went astray, or all are somewhat or far off."""
+    astray = {f"{i + 1} ({value:.1f})": value for i, value in enumerate(each) if value > 1 + ASTRAY * LIMIT * spread}
+    others = [value for value in each if value <= 1 + ASTRAY * LIMIT * spread]
+    mean = sum(others) / len(others) if others else math.inf
+    if len(astray) < len(others) and mean <= 1 + LIMIT * spread:
+        named = f"draw {next(iter(astray))} does" if len(astray) == 1 else f"draws {', '.join(astray)} do"
+        return f"{named} not explain y and should be left out, the other {len(others)} do ({mean:.2f})"
+    if sum(each) / len(each) < FAR:
+        return "somewhat farther from y than its noise: more steps bring draws nearer"
+    return "the draws do not explain y: more steps, another method, or a larger noise"
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +226,7 @@ def _html(made: Restored, path: Path) -> None:
 def _folder(made: Restored, path: Path) -> None:
     (path / "draws").mkdir(parents=True)
     for i, pixels in enumerate(made.x):
-        save_picture(path / "draws" / f"{i:03d}.png", image_of(pixels))
+        save_picture(path / "draws" / f"{i + 1:03d}.png", image_of(pixels))
     save_picture(path / "mean.png", image_of(made.mean))
     save_picture(path / "deviation.png", deviation_image(made.deviation)[0])
     _png(made, path / "overview.png")

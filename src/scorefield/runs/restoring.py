@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from scorefield.core import Denoiser
+from scorefield.core import Denoiser, Rng
 from scorefield.errors import UserError, suggest
 from scorefield.operators import Measurement
 from scorefield.posterior.draw import chosen, draw
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FEW = {"cpu": 8, "gpu": 32}  # numbers in y up to which particles are taken when nobody says
 PARTICLES = {"cpu": 128, "gpu": 512}
+SEEING_PAST = {"cpu": 32, "gpu": 512}  # where only particles will do, whatever the size of a picture
+CLIPPED = 0.1  # share of numbers at the ends of [−1, 1] that A does not see, from which on it clips
 QUIET = 0.1  # noise on y, below which a network's errors leave few particles that count
 
 
@@ -85,7 +87,8 @@ def checked_method(method: str | None) -> None:
 def affordable(run: Run, measurement: Measurement, method: str | None, particles: int | None) -> tuple[str, int | None]:
     """The method that was asked for and its number of particles. Where nobody said, what ``posterior`` would take,
     except that particles are left out where y has too many numbers for the device, each of which costs a backward pass
-    a step, and where its noise is so small that few particles would count."""
+    a step, and where its noise is so small that few particles would count; and that they are taken where A clips, which
+    only "tds-likelihood" sees past."""
     where = "cpu" if run.device.type == "cpu" else "gpu"
     name = method if method not in (None, "auto") else chosen(measurement)
     std = measurement.noise.std
@@ -94,8 +97,26 @@ def affordable(run: Run, measurement: Measurement, method: str | None, particles
         name = name if METHODS[name].walk is not None or not measurement.operator.differentiable else "mmps"
         if name == "mmps" and not measurement.noise.gaussian:
             name = "dps"
+        if std != 0 and _clips(measurement):
+            return "tds-likelihood", SEEING_PAST[where]
     count = particles if particles is not None or METHODS[name].walk is not None else PARTICLES[where]
     return name, count
+
+
+def _clips(measurement: Measurement) -> bool:
+    """Whether A has no slope at the ends of [−1, 1] where it has one in the middle, as overexposure has: there, what
+    is linear at x̂₀ and what follows a gradient stay where they are, however wrong."""
+    operator = measurement.operator
+    if operator.linear or not operator.differentiable:
+        return False
+    ends = Rng(1).normal(torch.empty(1, *operator.event, device=measurement.y.device)).sign()
+
+    def slope(x: Tensor) -> Tensor:
+        with torch.enable_grad():
+            y = operator(x.requires_grad_())
+        return torch.autograd.grad(y, x, Rng(2).normal(y.detach()))[0]
+
+    return bool(((slope(ends) == 0) & (slope(0.01 * ends) != 0)).double().mean() > CLIPPED)
 
 
 @dataclass(frozen=True)
@@ -149,7 +170,7 @@ def _answer(run: Run, given: Given, found: Any, seed: int) -> Restored:
         truth=None if given.truth is None else run.codec.decode(given.truth)[0],
         classes=run.classes,
         given=given,
-        consistency=consistency(given.measurement, z),
+        consistency=consistency(given.measurement, z, given.assumed),
         ess=None if found.ess is None else float(found.ess.double().amin(0).mean()),
         particles=None if found.particles is None else found.particles.x.shape[1],
         log_evidence=found.log_evidence,

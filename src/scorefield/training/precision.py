@@ -50,7 +50,9 @@ class Computing:
         """Lay out and compile a module in place. Its parts are compiled, not itself: what stands around the network
         draws noise and computes times, which a compiler would only trip over."""
         if self.channels_last:
-            module.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload]
+            for held in (*module.parameters(), *module.buffers()):
+                if held.ndim == 4:  # Module.to would refuse any with 5 dimensions
+                    held.data = held.data.contiguous(memory_format=torch.channels_last)
         if self.compile:
             for part in module.children():
                 part.compile()
