@@ -197,7 +197,7 @@ def write(rows: dict[tuple[str, str, str], dict[str, Any]], speed: list[dict[str
 PAIRS = {  # ours: azula's, which do the same work for a sample
     "tds-pigdm": "TDS",
     "mmps-1": "MMPS",
-    "tmpd-rows": "TMPD",
+    "tmpd": "TMPD",
     "pigdm-published": "PGDM, eta 1",
     "dps-published": "DPS, zeta 1",
     "diffpir": "DiffPIR",

@@ -124,10 +124,10 @@ def _speeds(result: dict[str, Any]) -> list[str]:
 SPEED = """\
 CPU seconds for {samples} samples or particles on gmm with the same denoiser, schedule and number of evaluations: one
 core, one process that keeps the memory it freed, in turns, the least of nine. These are the methods that do the same
-work a step, but for what ours does more: `tmpd-rows` looks how far its shift may go, and `tds-pigdm` keeps ancestors,
-effective sizes and the evidence. `tds` and `tmpd` have a backward pass for each number of y instead, and the presets of
-particles take several populations of 512 or more, which is what brings them to the floor. An evaluation is so cheap
-here that what is between two of them shows."""
+work a step, but for what ours does more: `tmpd` looks how far its shift may go, and `tds-pigdm` keeps ancestors,
+effective sizes and the evidence. `tds` has a backward pass for each number of y instead, and the presets of particles
+take several populations of 512 or more, which is what brings them to the floor. An evaluation is so cheap here that
+what is between two of them shows."""
 
 
 def section(result: dict[str, Any]) -> str:

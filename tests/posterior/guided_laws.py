@@ -41,7 +41,6 @@ DENOISERS = {
     "mmps": lambda d, m: MMPS(d, m),
     "mmps, 3 iterations": lambda d, m: MMPS(d, m, 3),
     "tmpd": lambda d, m: TMPD(d, m),
-    "tmpd, rows": lambda d, m: TMPD(d, m, rows=True),
     "optimal covariance": lambda d, m: OptimalCovariance(d, m, SPREAD),
     "convolved": lambda d, m: Convolved(d, m),
     "score-ald": lambda d, m: ScoreALD(d, m),

@@ -19,7 +19,7 @@ from ..operators import cg
 from .conditioned import Conditioned
 from .requirements import require, std_of
 from .spread import Spread
-from .tangent import FULL, full_solve, projected_solve, tangent
+from .tangent import full_solve, projected_solve, tangent
 
 CHEAP = 16  # numbers in y up to which MMPS pays a backward pass for each
 DIRECTIONS = 5  # of y that it hears where there are more
@@ -91,16 +91,14 @@ class MMPS(Conditioned):
 
 @dataclass(frozen=True, eq=False)
 class TMPD(Conditioned):
-    """Tweedie moment projection: the covariance of ``MMPS``, of which ``rows`` takes the row sums of A C Aᵀ for a
-    diagonal (Boys et al. 2023, section 3.3), two backward passes for any measurement. Row sums may be far too small, so
-    no step goes beyond where it is nearest to y; the exact one never does.
+    """Tweedie moment projection: the covariance of ``MMPS`` with the row sums of A C Aᵀ for a diagonal (Boys et al.
+    2023, section 3.3), two backward passes for any measurement. Row sums may be far too small, so no step goes beyond
+    where it is nearest to y.
 
-    **Exact for Gaussian priors** in full, **heuristic** with row sums, which are right when the rows are nearly
-    independent of each other, as pixels are. ``rows`` None: in full where y has at most 64 numbers. std may be 0.
-    Raises UserError for noise that is not Gaussian and operators without gradient.
+    **Heuristic**: right when the rows are nearly independent of each other, as pixels are. With all of A C Aᵀ it would
+    be ``MMPS`` solved in full. std may be 0. Raises UserError for noise that is not Gaussian and operators without
+    gradient.
     """
-
-    rows: bool | None = None
 
     def __post_init__(self) -> None:
         require(self.measurement, self, "differentiable", "gaussian noise")
@@ -111,8 +109,6 @@ class TMPD(Conditioned):
             seen = view(self.inner, x, t, self, **cond)
             mean = seen.mean.detach()
             near, residual = tangent(self.measurement.operator, mean), self.measurement.residual(mean)
-            if self.rows is False or (self.rows is None and near.dim <= FULL):
-                return seen.settled(full_solve(seen, near, residual, std).shift)
             ones, gain = near.back(torch.ones_like(residual)), seen.gain
             sums = near.forward(gain * seen.pull(seen.mean, ones, more=True))
             var = sums.clamp_min(0) + max(std**2, torch.finfo(sums.dtype).tiny ** 0.5)

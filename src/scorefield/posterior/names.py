@@ -97,10 +97,7 @@ METHODS: dict[str, Method] = {
         SMOOTH,
         guiding(lambda d, m: MMPS(d, m, 1)),
     ),
-    "tmpd": Method(GAUSSIAN, "mmps where y is small, else row sums of its covariance", SMOOTH, guiding(TMPD)),
-    "tmpd-rows": Method(
-        HEURISTIC, "row sums of the model's covariance", SMOOTH, guiding(lambda d, m: TMPD(d, m, rows=True))
-    ),
+    "tmpd": Method(HEURISTIC, "row sums of the model's covariance", SMOOTH, guiding(TMPD)),
     "pigdm": Method(HEURISTIC, "as if the prior were round, of variance 1", LINEAR, guiding(PiGDM)),
     "pigdm-published": Method(
         HEURISTIC, "pigdm with the larger weight of its authors", LINEAR, stepping(PublishedPiGDM), grid=Uniform()

@@ -15,7 +15,6 @@ from ..errors import UserError
 from ..guidance.tilted import View
 from ..operators import Spectrum, cg, dense_spectrum
 
-FULL = 64  # numbers in y up to which matrices M × M are made and solved
 LOST = 100  # units of rounding: a direction of which those before it leave less is none
 SLACK = 1e-3  # how far below 0 a covariance may be, of the variance of the noise, and still pass for positive
 DENSE = 1024  # numbers on either side up to which an unknown SVD is computed
