@@ -156,7 +156,7 @@ def _plain(x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
 
 
 class _Straight(torch.autograd.Function):
-    """f with the derivative of the identity, backward and forward: MMPS asks for both."""
+    """f with the derivative of the identity, in whichever mode it is asked for."""
 
     @staticmethod
     def forward(x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
