@@ -74,7 +74,8 @@ def leaf(inner: Denoiser, x: Tensor, t: Tensor, asker: Any, **cond: Any) -> Leaf
 
     x is float32 at least, since gradients in half precision vanish. Raises UserError where inner has no gradient.
     """
-    x = (x.clone() if x.is_inference() else x.detach()).to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()
+    x = x.clone() if x.is_inference() else x.detach()
+    x = (x if x.dtype.itemsize >= 4 else x.float()).requires_grad_()
     belief = inner(x, t, **cond)
     if not belief.mean.requires_grad:
         raise UserError(

@@ -154,8 +154,8 @@ class OptimalCovariance(Conditioned):
 def nearest(change: Tensor, residual: Tensor) -> Tensor:
     """The share of a shift that may be taken, (B,) in [0, 1]: not beyond the place on its line where A x is nearest to
     y. ``change`` (B, *M) is what the shift does to A x."""
-    change = change.flatten(1)
-    along, square = torch.linalg.vecdot(change, residual.flatten(1)), torch.linalg.vecdot(change, change)
+    change, ones = change.flatten(1), change.new_ones(change[0].numel())  # sums as products: faster where M is small
+    along, square = (change * residual.flatten(1)) @ ones, (change * change) @ ones
     return (along / square.clamp_min(torch.finfo(square.dtype).tiny)).clamp(0, 1)
 
 
