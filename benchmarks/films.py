@@ -15,17 +15,20 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 import scorefield as sf
+from benchmarks.trajectories import Windows
 from scorefield.analytic.fluid import Kolmogorov
 from scorefield.guidance import Windowed
 from scorefield.noise import EDM
@@ -97,32 +100,11 @@ class Frames(nn.Module):
         return self.last(h)
 
 
-@dataclass(frozen=True)
-class Cuts:
-    """Windows of films as training data; they need no codec."""
-
-    films: Tensor  # (n, frames, N, N)
-    window: int
-    fingerprint: str = "kolmogorov"
-
-    def __len__(self) -> int:
-        return self.films.shape[0] * (self.films.shape[1] - self.window + 1)
-
-    def batch(self, index: Tensor) -> dict[str, Tensor]:
-        cuts = self.films.unfold(1, self.window, 1)
-        return {"x": cuts[index // cuts.shape[1], index % cuts.shape[1]].movedim(-1, 1)}
-
-    def encode(self, raw: Tensor) -> Tensor:
-        return raw
-
-    def decode(self, z: Tensor) -> Tensor:
-        return z
-
-
 def trained(window: int, steps: int, keep: Path | None) -> sf.Preconditioned:
     """A denoiser of so many frames from 768 films of 32."""
     torch.manual_seed(0)  # weights are drawn by torch's global generator
-    data = Cuts(films(768, 32, 1), window)
+    cuts = films(768, 32, 1).unfold(1, window, 1)  # (n, places, N, N, window)
+    data = Windows(cuts.movedim(-1, 2).flatten(0, 1).contiguous(), "kolmogorov")
     denoiser = sf.Preconditioned(Frames(window), sf.Gaussian(EDM()), "edm", 1.0)
     objective = sf.Denoising(Stratified(LogNormal(-1.2, 1.8)), EDMWeight(1.0))
     settings = Settings(steps=steps, batch=64, lr=2e-3, ema=(0.10,), log_every=200, channels_last=False)

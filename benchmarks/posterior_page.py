@@ -75,9 +75,9 @@ WORDS = """\
 SW₂ is the sliced Wasserstein distance of {samples} samples to the exact posterior (lower is better; the floor is what
 as many exact samples reach), *mode* the share of mass in wrong modes, *trace* and *χ²* the spread of the samples and of
 their residuals over the exact ones (1 is right; below, samples are surer than they may be). Means over {problems}
-problems, with the exact denoiser of each prior, so that errors are the method's own; a mode error is known to about
-0.015. NFE counts evaluations of the denoiser for a sample, and for methods with gradients each of these has one or more
-backward passes. Seconds are CPU time for {samples} samples on one core that was shared with other work."""
+problems, with the exact denoiser of each prior, so that errors are the method's own. NFE counts evaluations of the
+denoiser for a sample, and for methods with gradients each of these has one or more backward passes.
+Seconds are CPU time for {samples} samples on one core that was shared with other work."""
 
 
 def page(result: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ class Convolved(Conditioned):
     al. 2022, eq. 9).
 
     **Heuristic**: exact only where the prior is flat at scale s, so the worst of all at high noise; no gradient of the
-    network. It takes fine steps. Above σ/α = e⁵ it says nothing. std may be 0. Raises UserError for operators that are
+    network. It takes fine steps. Above σ/α = 148 it says nothing. std may be 0. Raises UserError for operators that are
     not linear and noise that is not Gaussian.
     """
 
@@ -50,7 +50,7 @@ class ScoreALD(Conditioned):
     4, with γ_t = γ s).
 
     **Heuristic**: ``Convolved`` without the singular values, so any differentiable operator. Steps are stable where no
-    singular value of A exceeds γ √2 or so. Above σ/α = e⁵ it says nothing. Raises UserError for γ ≤ 0, noise that is
+    singular value of A exceeds γ √2 or so. Above σ/α = 148 it says nothing. Raises UserError for γ ≤ 0, noise that is
     not Gaussian, operators without gradient.
     """
 
